@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The Lyapunov gate: no allocation changes unless the potential V falls.
+ *
+ * For the measurements of this epoch (capacity, levels, weights of the tier) V measures how far an
+ * allocation x is from the Nash bargaining solution:
+ *
+ *      V(x) = sum w_i [L(s*_i) - L(x_i - lower_i)] + rC (sum x - C)+ + rU sum (x_i - upper_i)+
+ *                                                  + rL sum (lower_i - x_i)+
+ *
+ * L is the logarithm, continued below delta by its second-order expansion, so that V is finite,
+ * convex and >= 0 everywhere and V(x) = 0 only at the solution (games.md section 9, Theorem 9).
+ *
+ * The gate trusts nobody: it finds its own reference solution s* by bisection on the price, with no
+ * code shared with the market, and it refuses any plan that breaks capacity or a bound whatever its
+ * V. It can therefore veto a solver that lies and a rounding that creates CPU. */
+
+#include "core/model.h"
+
+/* Both sides of a change are judged under the same measurements. Built by gate_model_init(). */
+struct gate_model {
+        size_t n;
+        const double *lower_milli;      /* borrowed */
+        const double *upper_milli;
+        const double *weight;
+        double *reference_milli;        /* the gate's own x*; borrowed array of n, filled by init */
+        double capacity_milli;          /* what the tier may hand out in all */
+        double shadow_price;
+        double delta_milli;
+        double penalty_capacity, penalty_upper, penalty_lower;
+};
+
+/**
+ * gate_model_init() - the potential of this epoch
+ * @model:     filled; borrows the arrays
+ * @reference: array of n that the gate fills with its own solution
+ *
+ * Cost: O(n) per bisection step, about a hundred steps; no allocation.
+ *
+ * Return: 0; -EINVAL if an input is not finite, or if the lower levels alone exceed capacity.
+ */
+int gate_model_init(struct gate_model *model, size_t n, const double lower_milli[],
+                    const double upper_milli[], const double weight[], double capacity_milli,
+                    double reference_milli[]);
+
+/* V at a real or a whole allocation. Never negative beyond rounding, never infinite. */
+double gate_potential(const struct gate_model *model, const double x_milli[]);
+double gate_potential_whole(const struct gate_model *model, const int64_t x_milli[]);
+
+/* What the gate says of one change; v_before is NAN when there was no allocation before. */
+struct gate_verdict {
+        enum verdict verdict;
+        double v_before;
+        double v_after;
+        double step;                    /* 0 .. 1; 0 = hold */
+};
+
+/**
+ * gate_judge() - let a change pass, shorten it, or hold
+ * @model:    this epoch's potential
+ * @x_old:    the allocation in force, or NULL if there is none
+ * @x_target: the plan, whole milli
+ * @step_max: first step tried, (0, 1]
+ * @order:    scratch, n entries
+ * @ret_x:    the allocation to use from now on; may alias neither input
+ * @ret:      the verdict
+ *
+ * Armijo backtracking: accepts step s if V(new) <= V(old) - 0.1 s V(old) (no increase at all when
+ * old and target differ by two units or less), else halves s, six times at most, else holds. A step
+ * below one is rounded with its sum kept. Candidates that exceed capacity, or leave the box by more
+ * than the old allocation did, are refused unheard.
+ *
+ * Return: 0; -EINVAL if step_max is out of range or an allocation is negative.
+ */
+int gate_judge(const struct gate_model *model, const int64_t x_old[], const int64_t x_target[],
+               double step_max, size_t order[], int64_t ret_x[], struct gate_verdict *ret);
+
+/* ---- memory of the gate over epochs ------------------------------------------------------------- */
+
+/* One epoch as the monitor remembers it. */
+struct gate_record {
+        uint64_t epoch;
+        double v_before;                /* V_t(x_{t-1}), under the epoch's own measurements */
+        double v_after;                 /* V_t(x_t) */
+        double action;                  /* v_after - v_before: what we did; <= 0 */
+        double workload;                /* v_before - previous v_after: what the world did */
+        double step;
+        double hardship;                /* measured: see gate_observe() */
+        double scarcity;
+        enum tier tier;
+        enum verdict verdict;
+};
+
+/* Ring of the last `size` records, storage owned by the caller. */
+struct gate_history {
+        struct gate_record *records;
+        size_t size;                    /* HistorySize= */
+        size_t n_used;
+        size_t next;
+};
+
+void gate_history_push(struct gate_history *h, const struct gate_record *r);
+/* The record `age` epochs back (0 = the newest), or NULL. */
+const struct gate_record *gate_history_at(const struct gate_history *h, size_t age);
+
+/* Three epochs of harm although the model promised good: the model is wrong. */
+#define GATE_WRONG_EPOCHS_MAX 3
+#define GATE_FREEZE_EPOCHS 4
+
+struct gate_monitor {
+        double step_max;                /* 1 at first; halved when the model was wrong */
+        double hardship_previous;       /* NAN = not known */
+        double v_after_previous;        /* NAN = not known */
+        unsigned n_wrong;               /* consecutive epochs of harm */
+        unsigned n_frozen_left;         /* epochs the freeze still lasts */
+};
+
+enum gate_advice {
+        GATE_GO,                        /* decide as usual */
+        GATE_ROLL_BACK,                 /* the model was wrong: go back to a better allocation, freeze */
+        GATE_FROZEN,                    /* hold */
+};
+
+void gate_monitor_init(struct gate_monitor *m);
+
+/**
+ * gate_monitor_observe() - compare what the last change did with what it promised
+ * @m:           state
+ * @last:        record of the previous epoch, or NULL
+ * @hardship:    measured now: weighted mean share of time that services were throttled or stalled
+ *               beyond their baseline, 0 .. 1
+ *
+ * Harm counts when hardship rose by more than 0.02 although the last action lowered V noticeably
+ * and the workload term was smaller than the action. Recovers step_max by 1.1 an epoch otherwise.
+ *
+ * Return: an enum gate_advice.
+ */
+enum gate_advice gate_monitor_observe(struct gate_monitor *m, const struct gate_record *last,
+                                      double hardship);
