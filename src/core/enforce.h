@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* From allocations to CPUQuota= and CPUWeight=.
+ *
+ *  both    weights protect, quotas bound: a satisfied service has its Max= as only ceiling; a short
+ *          one is bounded by what the others leave. Weights: satisfied services come first.
+ *  quota   the quotas are the partition: whole percents whose sum never exceeds the allocations'.
+ *  weight  as both, without quotas.
+ *
+ * Why not quotas alone: at 1.3 x use on everybody they made the tail 1.2 x worse than doing nothing,
+ * while a low weight on the greedy brought it to 0.4-0.5 x (doc/theory.md, "What quotas do").
+ *
+ * Weights compare siblings only. The tree of slices that hold managed units is therefore given as
+ * groups; every group's members share its CPU in proportion to their claims. */
+
+#include "core/model.h"
+
+#define ENFORCE_NO_GROUP SIZE_MAX
+#define ENFORCE_SATISFIED_TOLERANCE 1e-6
+/* A satisfied service outweighs a short one of equal allocation by this factor. */
+#define ENFORCE_PHI_MAX 10.0
+#define ENFORCE_PHI_RAMP_START 0.9      /* allocation / load at which the factor leaves 1 */
+
+/* A slice that holds managed units. Index 0 is the root; parents come before children. */
+struct enforce_group {
+        size_t parent;                  /* ENFORCE_NO_GROUP for the root */
+        unsigned prior_weight;          /* what it had before us: never lowered below */
+        bool may_change;                /* false: the root, and slices holding coallocd, dbus, journald */
+        double busy_unmanaged_weight;   /* sum of weights of busy members that are not ours */
+};
+
+struct enforce_service {
+        int64_t alloc_milli;            /* x after the gate */
+        double load_milli;              /* uncensored; 0 if unknown */
+        double protected_milli;         /* the level that x may not fall below: rounds up */
+        double max_milli;               /* INFINITY: no Max= */
+        size_t group;                   /* the slice that holds it */
+};
+
+struct enforce_rules {
+        enum enforce mode;
+        double capacity_milli;          /* of the host, reserve included */
+        double bargained_milli;         /* what the allocations may sum to */
+        double reserve_milli;           /* the larger of Reserve= and unmanaged load */
+        double headroom_milli;
+};
+
+struct enforce_setting {
+        int64_t quota_milli;            /* QUOTA_NONE_MILLI = none */
+        unsigned cpu_weight;            /* 0 = not ours to set */
+        bool is_satisfied;
+};
+
+struct enforce_scratch {
+        size_t *order;                  /* max(n services, n groups) */
+        double *weight;                 /* n services */
+        int64_t *bound, *share;         /* n services */
+        double *group_claim, *group_alloc; /* n groups */
+};
+
+/* Is what is offered covered? Judged on load, never on a need that stall inflated. */
+bool enforce_is_satisfied(double alloc_milli, double load_milli);
+
+/**
+ * enforce_settings() - what to ask systemd for
+ * @services, @n:      the services with their allocations
+ * @groups, @n_groups: the slices that hold them; at least the root
+ * @ret:               n settings
+ * @ret_group_weight:  n_groups weights; 0 = leave alone
+ *
+ * With ENFORCE_QUOTA: sum of quotas <= floor(min(sum x, bargained) / 1 %) whole percents, each at least 1 %;
+ * protected levels round up as long as the sum allows. Cost: O(n log n + groups), no allocation.
+ *
+ * Return: 0; -ENOSPC if there are more services than whole percents to give (ENFORCE_QUOTA);
+ * -EINVAL on input that is not finite or out of range.
+ */
+int enforce_settings(const struct enforce_rules *rules, const struct enforce_service services[],
+                     size_t n, const struct enforce_group groups[], size_t n_groups,
+                     struct enforce_scratch *scratch, struct enforce_setting ret[],
+                     unsigned ret_group_weight[]);
+
+/* One unit on its way from the quota in force to the one wanted. */
+struct enforce_transition {
+        int64_t in_force_milli;         /* QUOTA_NONE_MILLI = none */
+        int64_t wanted_milli;
+        bool may_write;                 /* false: written less than 2 s ago, foreign, inactive */
+};
+
+/* Which quotas to write now, out of a transition. */
+enum enforce_phase {
+        ENFORCE_SHRINK,                 /* first: everything that gets smaller */
+        ENFORCE_GROW,                   /* after every shrink is confirmed, from values in force */
+};
+
+/**
+ * enforce_next_writes() - pick the writes of one phase
+ * @budget_milli: what the quotas in force may sum to at any instant; INFINITY where quotas are no
+ *                partition
+ * @min_change:   share of a CPU quota below which a change is skipped (0.02)
+ * @ret_quota:    n entries: the value to write, or -1 to leave the unit alone. A growth that does not
+ *                fit the budget is cut to what fits, in whole percents.
+ *
+ * A skipped shrink is not skipped when a growth needs its room. Call with ENFORCE_SHRINK, carry the
+ * writes out, read back, call with ENFORCE_GROW and the values then in force: at no instant does the
+ * sum of quotas exceed the budget, whichever writes failed.
+ *
+ * Return: number of writes.
+ */
+size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
+                           double budget_milli, double min_change, int64_t ret_quota[]);
+
+/* Is a weight change worth a write? Relative change of at least min_change, and of one whole unit. */
+bool enforce_weight_differs(unsigned in_force, unsigned wanted, double min_change);
