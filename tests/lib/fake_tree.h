@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A directory that stands for / in tests: /proc, /sys and the cgroup2 tree as plain files.
+ *
+ * Files are rewritten in place, so that descriptors kept by the code under test see the new text, as
+ * they do in the kernel. What plain files cannot show: a descriptor of a removed file goes on reading
+ * the old text, where the kernel answers ENODEV.
+ *
+ * A helper that fails prints why and aborts: a test that goes on without its tree proves nothing. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fake_tree;
+
+/* A host of four idle CPUs with PSI and an empty unified hierarchy. Remove with fake_tree_free(). */
+struct fake_tree *fake_tree_new(void);
+/* The same below @parent, NULL for $TMPDIR or /tmp. */
+struct fake_tree *fake_tree_new_in(const char *parent);
+
+/* Removes everything; takes NULL; returns NULL. */
+struct fake_tree *fake_tree_free(struct fake_tree *t);
+
+/* The directory, without a trailing slash: the `root` argument of the adapters. Borrowed. */
+const char *fake_tree_root(const struct fake_tree *t);
+
+/* Where the cgroup2 tree is mounted in it. Borrowed. */
+const char *fake_tree_mount(const struct fake_tree *t);
+
+/* Writes a file, with the directories above it. @path: relative to the root. */
+void fake_tree_write(struct fake_tree *t, const char *path, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+void fake_tree_mkdir(struct fake_tree *t, const char *path);
+
+/* Removes a file, or a directory with all that is in it; fine if there is none. */
+void fake_tree_remove(struct fake_tree *t, const char *path);
+
+/* The host: /proc/stat, /proc/pressure/cpu and both lists of CPUs. Ticks are taken as 10 ms. */
+struct fake_host {
+        unsigned n_cpus;
+        uint64_t busy_usec;
+        uint64_t steal_usec;
+        uint64_t stalled_usec;
+        bool has_no_pressure;           /* a kernel booted with psi=0 */
+};
+
+void fake_tree_host(struct fake_tree *t, const struct fake_host *host);
+
+/* One cgroup: cpu.stat, cpu.pressure and, with the controller, cpu.max and cpu.weight. Zeros mean
+ * what a fresh cgroup shows: no quota, weight 100. */
+struct fake_unit {
+        uint64_t usage_usec;
+        uint64_t nr_periods;
+        uint64_t nr_throttled;
+        uint64_t throttled_usec;
+        uint64_t stalled_usec;
+        uint64_t quota_usec_per_sec;    /* 0 = max */
+        uint64_t cpu_weight;            /* 0 = 100 */
+        bool has_no_controller;         /* cpu is not in the parent's cgroup.subtree_control */
+        bool has_no_pressure;
+};
+
+/* @group: relative to the mount, such as "shop.slice/shop-web.slice". */
+void fake_tree_unit(struct fake_tree *t, const char *group, const struct fake_unit *unit);
