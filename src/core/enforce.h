@@ -73,7 +73,7 @@ bool enforce_is_satisfied(double alloc_milli, double load_milli);
  * protected levels round up as long as the sum allows. Cost: O(n log n + groups), no allocation.
  *
  * Return: 0; -ENOSPC if there are more services than whole percents to give (ENFORCE_QUOTA);
- * -EINVAL on input that is not finite or out of range.
+ * -EINVAL on input that is not finite or out of range. Outputs are scratch on failure.
  */
 int enforce_settings(const struct enforce_rules *rules, const struct enforce_service services[],
                      size_t n, const struct enforce_group groups[], size_t n_groups,

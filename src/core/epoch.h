@@ -47,7 +47,8 @@ struct epoch_service {
 
 struct epoch_decision {
         double market_milli;            /* the market's exact answer */
-        int64_t alloc_milli;            /* after the gate: what holds from now on */
+        int64_t alloc_milli;            /* after the gate: what holds from now on; -1 = none: it came
+                                         * during a freeze and waits */
         int64_t quota_milli;            /* QUOTA_NONE_MILLI = none */
         unsigned cpu_weight;            /* 0 = not ours to set */
         bool is_satisfied;

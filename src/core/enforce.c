@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "core/enforce.h"
+#include "core/waterfill.h"
+
+#include <errno.h>
+
+static double max_of(double a, double b)
+{
+        return a > b ? a : b;
+}
+
+static double min_of(double a, double b)
+{
+        return a < b ? a : b;
+}
+
+static int64_t step_floor(double milli)
+{
+        return (int64_t)floor(milli / QUOTA_STEP_MILLI + 1e-9) * QUOTA_STEP_MILLI;
+}
+
+static int64_t step_ceil(double milli)
+{
+        return (int64_t)ceil(milli / QUOTA_STEP_MILLI - 1e-9) * QUOTA_STEP_MILLI;
+}
+
+bool enforce_is_satisfied(double alloc_milli, double load_milli)
+{
+        return load_milli <= alloc_milli * (1 + ENFORCE_SATISFIED_TOLERANCE);
+}
+
+/* From 1 for a service that is clearly short to PHI_MAX for one that is satisfied, linear between. */
+static double phi(double alloc_milli, double load_milli)
+{
+        double ratio;
+
+        if (load_milli <= 0 || alloc_milli >= load_milli)
+                return ENFORCE_PHI_MAX;
+        ratio = alloc_milli / load_milli;
+        if (ratio <= ENFORCE_PHI_RAMP_START)
+                return 1;
+        return 1 + (ENFORCE_PHI_MAX - 1) * (ratio - ENFORCE_PHI_RAMP_START) /
+                           (1 - ENFORCE_PHI_RAMP_START);
+}
+
+static int64_t max_quota(double max_milli)
+{
+        if (!isfinite(max_milli))
+                return QUOTA_NONE_MILLI;
+        return max_of(step_floor(max_milli), QUOTA_STEP_MILLI);
+}
+
+/* ---- quotas as bounds -------------------------------------------------------------------------- */
+
+static void bound_short_services(const struct enforce_rules *rules,
+                                 const struct enforce_service services[], size_t n,
+                                 struct enforce_setting ret[])
+{
+        double taken_milli = 0;
+
+        for (size_t i = 0; i < n; i++)
+                taken_milli += min_of(services[i].alloc_milli, services[i].load_milli);
+
+        for (size_t i = 0; i < n; i++) {
+                const struct enforce_service *s = &services[i];
+                double others_milli = taken_milli - min_of(s->alloc_milli, s->load_milli);
+                double left_milli = rules->capacity_milli - others_milli - rules->headroom_milli;
+                int64_t top = max_quota(s->max_milli), ceiling;
+
+                if (ret[i].is_satisfied) {
+                        ret[i].quota_milli = top;
+                        continue;
+                }
+                /* Up: below its allocation a service would be throttled by rounding. */
+                ceiling = step_ceil(max_of(s->alloc_milli, left_milli));
+                ceiling = max_of(ceiling, QUOTA_STEP_MILLI);
+                ret[i].quota_milli = ceiling < top ? ceiling : top;
+        }
+}
+
+/* ---- quotas as a partition --------------------------------------------------------------------- */
+
+/* Whole percents out of allocations: protected levels round up while the sum allows, the rest goes by
+ * what is left of the allocations, with the monotone rounding of the market. */
+static int partition(const struct enforce_rules *rules, const struct enforce_service services[],
+                     size_t n, struct enforce_scratch *scratch, struct enforce_setting ret[])
+{
+        int64_t total_milli = 0, n_steps, used = 0;
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                total_milli += services[i].alloc_milli;
+        n_steps = step_floor(min_of(total_milli, rules->bargained_milli)) / QUOTA_STEP_MILLI;
+        if ((int64_t)n > n_steps)
+                return -ENOSPC;
+
+        /* Lower bounds: the protected level, rounded up. Should that be more than there is (many
+         * small services), round down, but never below the one percent that systemd can keep. */
+        for (int rounding_up = 1; rounding_up >= 0; rounding_up--) {
+                used = 0;
+                for (size_t i = 0; i < n; i++) {
+                        double low_milli = min_of(services[i].protected_milli, services[i].alloc_milli);
+                        int64_t low = rounding_up ? step_ceil(low_milli) : step_floor(low_milli);
+
+                        low = max_of(low / QUOTA_STEP_MILLI, 1);
+                        ret[i].quota_milli = low;
+                        used += low;
+                }
+                if (used <= n_steps)
+                        break;
+        }
+        if (used > n_steps) {
+                /* Even rounded down, the one percent everybody must have is too much for the rest. */
+                used = 0;
+                for (size_t i = 0; i < n; i++) {
+                        ret[i].quota_milli = 1;
+                        used++;
+                }
+        }
+
+        for (size_t i = 0; i < n; i++) {
+                double above = (double)services[i].alloc_milli / QUOTA_STEP_MILLI - ret[i].quota_milli;
+                int64_t top = max_quota(services[i].max_milli);
+
+                scratch->weight[i] = max_of(above * QUOTA_STEP_MILLI, 0);
+                scratch->bound[i] = top == QUOTA_NONE_MILLI
+                                            ? n_steps
+                                            : max_of(top / QUOTA_STEP_MILLI - ret[i].quota_milli, 0);
+                /* Never beyond the allocation rounded up: a quota is the allocation, not a share of
+                 * what the others' rounding left over. */
+                scratch->bound[i] = min_of(scratch->bound[i], ceil(max_of(above, 0)));
+        }
+        r = waterfill_round(scratch->bound, scratch->weight, n, n_steps - used, scratch->order,
+                            scratch->share);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                ret[i].quota_milli = (ret[i].quota_milli + scratch->share[i]) * QUOTA_STEP_MILLI;
+        return 0;
+}
+
+/* ---- weights ----------------------------------------------------------------------------------- */
+
+static unsigned whole_weight(double w)
+{
+        if (!(w > CPU_WEIGHT_MIN))
+                return CPU_WEIGHT_MIN;
+        if (w >= CPU_WEIGHT_MAX)
+                return CPU_WEIGHT_MAX;
+        return (unsigned)lround(w);
+}
+
+/* Claims of services flow up the tree; each group's members then get weights in proportion to their
+ * claims, scaled so that an allocation of the level's mean has CPU_WEIGHT_DEFAULT. */
+static void weigh(const struct enforce_rules *rules, const struct enforce_service services[], size_t n,
+                  const struct enforce_group groups[], size_t n_groups, struct enforce_scratch *scratch,
+                  struct enforce_setting ret[], unsigned ret_group_weight[])
+{
+        double *claim = scratch->group_claim, *alloc = scratch->group_alloc;
+        size_t *n_members = scratch->order;
+
+        for (size_t g = 0; g < n_groups; g++) {
+                claim[g] = alloc[g] = 0;
+                n_members[g] = 0;
+        }
+        for (size_t i = 0; i < n; i++) {
+                scratch->weight[i] = services[i].alloc_milli *
+                                     phi(services[i].alloc_milli, services[i].load_milli);
+                claim[services[i].group] += scratch->weight[i];
+                alloc[services[i].group] += services[i].alloc_milli;
+                n_members[services[i].group]++;
+        }
+        for (size_t g = n_groups; g-- > 1;) {
+                claim[groups[g].parent] += claim[g];
+                alloc[groups[g].parent] += alloc[g];
+                n_members[groups[g].parent]++;
+        }
+
+        /* weight = claim * scale. Busy members that are not ours would dilute a small weight: then
+         * the whole level is lifted, so that ours : theirs is at least allocation : reserve. */
+        for (size_t g = 0; g < n_groups; g++) {
+                double scale = alloc[g] > 0 ? CPU_WEIGHT_DEFAULT * (double)n_members[g] / alloc[g] : 0;
+
+                if (rules->reserve_milli > 0)
+                        scale = max_of(scale, groups[g].busy_unmanaged_weight / rules->reserve_milli);
+                alloc[g] = scale;
+        }
+
+        for (size_t i = 0; i < n; i++)
+                ret[i].cpu_weight = whole_weight(scratch->weight[i] * alloc[services[i].group]);
+        ret_group_weight[0] = 0;
+        for (size_t g = 1; g < n_groups; g++) {
+                unsigned w = whole_weight(claim[g] * alloc[groups[g].parent]);
+
+                if (w < groups[g].prior_weight)
+                        w = groups[g].prior_weight;
+                ret_group_weight[g] = groups[g].may_change ? w : 0;
+        }
+}
+
+static bool input_is_sane(const struct enforce_rules *rules, const struct enforce_service services[],
+                          size_t n, const struct enforce_group groups[], size_t n_groups)
+{
+        if (!isfinite(rules->capacity_milli) || rules->capacity_milli < 0 ||
+            !isfinite(rules->bargained_milli) || rules->bargained_milli < 0 ||
+            !isfinite(rules->reserve_milli) || rules->reserve_milli < 0 ||
+            !isfinite(rules->headroom_milli) || rules->headroom_milli < 0 || n_groups == 0)
+                return false;
+        for (size_t g = 0; g < n_groups; g++)
+                if ((g == 0) != (groups[g].parent == ENFORCE_NO_GROUP) ||
+                    (g > 0 && groups[g].parent >= g) || !(groups[g].busy_unmanaged_weight >= 0))
+                        return false;
+        for (size_t i = 0; i < n; i++)
+                if (services[i].alloc_milli < 0 || !isfinite(services[i].load_milli) ||
+                    services[i].load_milli < 0 || !(services[i].protected_milli >= 0) ||
+                    !(services[i].max_milli > 0) || services[i].group >= n_groups)
+                        return false;
+        return true;
+}
+
+int enforce_settings(const struct enforce_rules *rules, const struct enforce_service services[],
+                     size_t n, const struct enforce_group groups[], size_t n_groups,
+                     struct enforce_scratch *scratch, struct enforce_setting ret[],
+                     unsigned ret_group_weight[])
+{
+        int r;
+
+        if (!input_is_sane(rules, services, n, groups, n_groups))
+                return -EINVAL;
+
+        for (size_t i = 0; i < n; i++)
+                ret[i] = (struct enforce_setting) {
+                        .quota_milli = QUOTA_NONE_MILLI,
+                        .is_satisfied = enforce_is_satisfied(services[i].alloc_milli,
+                                                             services[i].load_milli),
+                };
+        for (size_t g = 0; g < n_groups; g++)
+                ret_group_weight[g] = 0;
+
+        if (rules->mode == ENFORCE_QUOTA) {
+                r = partition(rules, services, n, scratch, ret);
+                if (r < 0)
+                        return r;
+        }
+        if (rules->mode == ENFORCE_BOTH)
+                bound_short_services(rules, services, n, ret);
+        if (rules->mode != ENFORCE_QUOTA)
+                weigh(rules, services, n, groups, n_groups, scratch, ret, ret_group_weight);
+        return 0;
+}
+
+/* ---- the way from one setting to the next ------------------------------------------------------- */
+
+static bool is_tiny(int64_t from, int64_t to, double min_change)
+{
+        int64_t distance = from > to ? from - to : to - from;
+
+        if (from == QUOTA_NONE_MILLI || to == QUOTA_NONE_MILLI)
+                return from == to;
+        return distance < QUOTA_STEP_MILLI || distance < min_change * from;
+}
+
+size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
+                           double budget_milli, double min_change, int64_t ret_quota[])
+{
+        double after_milli = 0, room_milli;
+        bool is_crowded;
+        size_t n_writes = 0;
+
+        /* What would be in force if small shrinks were skipped and everything else were done. */
+        for (size_t i = 0; i < n; i++) {
+                bool skipped = !t[i].may_write ||
+                               is_tiny(t[i].in_force_milli, t[i].wanted_milli, min_change);
+                int64_t then = skipped ? t[i].in_force_milli : t[i].wanted_milli;
+
+                after_milli += then == QUOTA_NONE_MILLI ? 0 : then;
+                ret_quota[i] = -1;
+        }
+        is_crowded = after_milli > budget_milli;
+
+        if (phase == ENFORCE_SHRINK) {
+                for (size_t i = 0; i < n; i++) {
+                        if (!t[i].may_write || t[i].wanted_milli >= t[i].in_force_milli)
+                                continue;
+                        if (is_tiny(t[i].in_force_milli, t[i].wanted_milli, min_change) && !is_crowded)
+                                continue;
+                        ret_quota[i] = t[i].wanted_milli;
+                        n_writes++;
+                }
+                return n_writes;
+        }
+
+        /* Room is counted from what is in force, not from what was wished for. */
+        room_milli = budget_milli;
+        for (size_t i = 0; i < n; i++)
+                if (t[i].in_force_milli != QUOTA_NONE_MILLI)
+                        room_milli -= t[i].in_force_milli;
+        for (size_t i = 0; i < n; i++) {
+                int64_t to = t[i].wanted_milli;
+
+                if (!t[i].may_write || to <= t[i].in_force_milli ||
+                    is_tiny(t[i].in_force_milli, to, min_change))
+                        continue;
+                if (isfinite(budget_milli)) {
+                        double fits_milli = t[i].in_force_milli + max_of(room_milli, 0);
+
+                        if (to > fits_milli)
+                                to = step_floor(fits_milli);
+                        if (to <= t[i].in_force_milli)
+                                continue;
+                        room_milli -= to - t[i].in_force_milli;
+                }
+                ret_quota[i] = to;
+                n_writes++;
+        }
+        return n_writes;
+}
+
+bool enforce_weight_differs(unsigned in_force, unsigned wanted, double min_change)
+{
+        unsigned distance = in_force > wanted ? in_force - wanted : wanted - in_force;
+
+        return distance >= 1 && distance >= min_change * in_force;
+}

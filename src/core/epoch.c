@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "core/epoch.h"
+
+#include <errno.h>
+#include <string.h>
+
+static double max_of(double a, double b)
+{
+        return a > b ? a : b;
+}
+
+static double min_of(double a, double b)
+{
+        return a < b ? a : b;
+}
+
+void epoch_state_init(struct epoch_state *s, struct gate_record *records, size_t n_records)
+{
+        *s = (struct epoch_state) {
+                .history = { .records = records, .size = n_records },
+        };
+        gate_monitor_init(&s->monitor);
+        for (size_t i = 0; i < EPOCH_RECENT; i++)
+                s->recent_hardship[i] = NAN;
+}
+
+/* ---- workspace --------------------------------------------------------------------------------- */
+
+/* Hands out pieces of a buffer; with a NULL buffer it only measures. */
+struct carver {
+        char *base;
+        size_t offset;
+};
+
+static void *carve(struct carver *c, size_t n, size_t size)
+{
+        size_t at = (c->offset + 15) & ~(size_t)15;
+
+        c->offset = at + n * size;
+        return c->base ? c->base + at : NULL;
+}
+
+static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n, size_t n_groups)
+{
+        struct carver c = { .base = buffer };
+        size_t n_either = n > n_groups ? n : n_groups;
+
+        *w = (struct epoch_workspace) { .n_max = n, .n_groups_max = n_groups };
+        w->players = carve(&c, n, sizeof *w->players);
+        w->x = carve(&c, n, sizeof *w->x);
+        w->reference = carve(&c, n, sizeof *w->reference);
+        w->target = carve(&c, n, sizeof *w->target);
+        w->old = carve(&c, n, sizeof *w->old);
+        w->next = carve(&c, n, sizeof *w->next);
+        w->market.order = carve(&c, n_either, sizeof *w->market.order);
+        w->market.bound = carve(&c, n, sizeof *w->market.bound);
+        w->market.share = carve(&c, n, sizeof *w->market.share);
+        w->market.bound_milli = carve(&c, n, sizeof *w->market.bound_milli);
+        w->market.share_milli = carve(&c, n, sizeof *w->market.share_milli);
+        w->view.lower_milli = carve(&c, n, sizeof *w->view.lower_milli);
+        w->view.upper_milli = carve(&c, n, sizeof *w->view.upper_milli);
+        w->view.weight = carve(&c, n, sizeof *w->view.weight);
+        w->enforce_services = carve(&c, n, sizeof *w->enforce_services);
+        w->settings = carve(&c, n, sizeof *w->settings);
+        w->enforce.group_claim = carve(&c, n_groups, sizeof *w->enforce.group_claim);
+        w->enforce.group_alloc = carve(&c, n_groups, sizeof *w->enforce.group_alloc);
+        /* Enforcement runs when the market is done: it may use the same scratch. */
+        w->enforce.order = w->market.order;
+        w->enforce.weight = w->market.bound;
+        w->enforce.bound = w->market.bound_milli;
+        w->enforce.share = w->market.share_milli;
+        return c.offset;
+}
+
+size_t epoch_workspace_size(size_t n, size_t n_groups)
+{
+        struct epoch_workspace w;
+
+        return workspace_carve(&w, NULL, n, n_groups);
+}
+
+void epoch_workspace_init(struct epoch_workspace *w, void *buffer, size_t n, size_t n_groups)
+{
+        (void)workspace_carve(w, buffer, n, n_groups);
+}
+
+/* ---- stages ------------------------------------------------------------------------------------ */
+
+double epoch_bargained_milli(const struct epoch_rules *rules, const struct epoch_service services[],
+                             size_t n)
+{
+        double after_reserve = max_of(0, rules->capacity_milli - rules->reserve_milli);
+        double after_unmanaged = max_of(0, rules->capacity_milli -
+                                                   max_of(rules->reserve_milli, rules->unmanaged_milli));
+        double baselines = 0;
+
+        for (size_t i = 0; i < n; i++)
+                baselines += services[i].baseline_milli;
+        return max_of(after_unmanaged, min_of(after_reserve, baselines));
+}
+
+static bool input_is_sane(const struct epoch_rules *r, const struct epoch_service services[], size_t n)
+{
+        if (!isfinite(r->capacity_milli) || r->capacity_milli < 0 || !isfinite(r->reserve_milli) ||
+            r->reserve_milli < 0 || !isfinite(r->unmanaged_milli) || r->unmanaged_milli < 0 ||
+            !isfinite(r->headroom_milli) || r->headroom_milli < 0 || !(r->spare >= 0 && r->spare <= 1))
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                const struct epoch_service *s = &services[i];
+
+                if (!isfinite(s->floor_milli) || s->floor_milli < 0 || !isfinite(s->baseline_milli) ||
+                    s->baseline_milli < 0 || !(s->max_milli > 0) || !isfinite(s->weight) ||
+                    s->weight <= 0 || !isfinite(s->need_milli) || s->need_milli < 0 ||
+                    !isfinite(s->load_milli) || s->load_milli < 0 ||
+                    !(s->hardship >= 0 && s->hardship <= 1))
+                        return false;
+        }
+        return true;
+}
+
+/* A service as the market sees it: levels in order, max binding all others. */
+static struct player player_from(const struct epoch_service *s, double capacity_milli)
+{
+        double u = isfinite(s->max_milli) ? s->max_milli : max_of(capacity_milli, s->baseline_milli);
+        double d = min_of(s->baseline_milli, u);
+        struct player p = {
+                .floor_milli = min_of(s->floor_milli, d),
+                .baseline_milli = d,
+                .need_milli = min_of(max_of(s->need_milli, d), u),
+                .max_milli = u,
+                .weight = s->weight,
+                .held_milli = -1,
+        };
+
+        /* Unknown and holding something: that is what it keeps. Unknown and new: its baseline is all
+         * that is known of it, and it shares in what is spare. */
+        if (!s->is_known && s->recent_milli[0] >= 0)
+                p.held_milli = min_of(s->recent_milli[0], u);
+        return p;
+}
+
+static double weighted_hardship(const struct epoch_service services[], size_t n)
+{
+        double sum = 0, weight = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (services[i].is_known) {
+                        sum += services[i].weight * services[i].hardship;
+                        weight += services[i].weight;
+                }
+        return weight > 0 ? sum / weight : 0;
+}
+
+/* The least harmful of the remembered allocations, if it is still possible: within capacity, and
+ * nobody below what this tier promises. Services that did not exist then keep what they have. */
+static bool find_better_past(const struct epoch_state *state, const struct epoch_service services[],
+                             size_t n, const struct gate_model *model, double hardship, int64_t ret_x[])
+{
+        double best = hardship;
+        size_t best_age = EPOCH_RECENT;
+
+        /* recent_milli[0] is in force now and led to the hardship just measured; what an allocation
+         * led to was measured one epoch after it was decided. */
+        for (size_t age = 1; age < EPOCH_RECENT; age++) {
+                double sum = 0;
+                bool is_possible = true;
+
+                if (!(state->recent_hardship[age - 1] < best))
+                        continue;
+                for (size_t i = 0; i < n && is_possible; i++) {
+                        int64_t x = services[i].recent_milli[age];
+
+                        if (x < 0)
+                                x = max_of(services[i].recent_milli[0], 0);
+                        sum += x;
+                        is_possible = x >= floor(model->lower_milli[i]) - 1;
+                }
+                if (is_possible && sum <= model->capacity_milli) {
+                        best = state->recent_hardship[age - 1];
+                        best_age = age;
+                }
+        }
+        if (best_age == EPOCH_RECENT)
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                int64_t x = services[i].recent_milli[best_age];
+
+                ret_x[i] = x >= 0 ? x : max_of(services[i].recent_milli[0], 0);
+        }
+        return true;
+}
+
+/* What the tier promises, for the rounding of quotas: baselines where they can be kept, else floors. */
+static double protected_level(const struct player *p, enum tier tier)
+{
+        switch (tier) {
+        case TIER_UNCONGESTED:
+        case TIER_CONGESTED:
+                return p->held_milli >= 0 ? min_of(p->baseline_milli, p->held_milli) : p->baseline_milli;
+        case TIER_OVERLOADED:
+                return p->held_milli >= 0 ? min_of(p->floor_milli, p->held_milli) : p->floor_milli;
+        default:
+                return 0;
+        }
+}
+
+int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
+                 const struct epoch_service services[], size_t n,
+                 const struct enforce_group groups[], size_t n_groups, struct epoch_workspace *w,
+                 struct epoch_decision ret[], unsigned ret_group_weight[],
+                 struct epoch_outcome *ret_outcome)
+{
+        struct epoch_outcome o = { 0 };
+        struct epoch_state next = *state;
+        struct market_rules market_rules;
+        struct enforce_rules enforce_rules;
+        struct gate_model model;
+        enum gate_advice advice;
+        const struct gate_record *last = gate_history_at(&state->history, 0);
+        const int64_t *target = w->target, *old = NULL;
+        int r;
+
+        if (n > w->n_max || n_groups > w->n_groups_max || !input_is_sane(rules, services, n))
+                return -EINVAL;
+
+        /* market */
+        o.bargained_milli = epoch_bargained_milli(rules, services, n);
+        for (size_t i = 0; i < n; i++)
+                w->players[i] = player_from(&services[i], rules->capacity_milli);
+        market_rules = (struct market_rules) {
+                .capacity_milli = o.bargained_milli,
+                .spare = rules->spare,
+                .overload = rules->overload,
+        };
+        r = market_solve(&market_rules, w->players, n, &w->market, &w->view, w->x, &o.market);
+        if (r < 0)
+                return r;
+        r = market_round(&w->view, &o.market, n, &w->market, w->target);
+        if (r < 0)
+                return r;
+
+        /* gate */
+        r = gate_model_init(&model, n, w->view.lower_milli, w->view.upper_milli, w->view.weight,
+                            o.market.spendable_milli, w->reference);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                if (services[i].recent_milli[0] >= 0)
+                        old = w->old;
+                w->old[i] = max_of(services[i].recent_milli[0], 0);
+        }
+        o.hardship = weighted_hardship(services, n);
+        advice = gate_monitor_observe(&next.monitor, last, o.hardship);
+        if (old && (advice != GATE_GO || rules->is_frozen)) {
+                o.is_frozen = true;
+                target = w->old;
+                if (advice == GATE_ROLL_BACK && !rules->is_frozen)
+                        o.is_rolled_back = find_better_past(state, services, n, &model, o.hardship,
+                                                            w->target);
+        }
+        if (o.is_rolled_back) {
+                /* The one change that V does not judge: it is made because V was wrong. */
+                memcpy(w->next, w->target, n * sizeof *w->next);
+                o.gate = (struct gate_verdict) {
+                        .verdict = VERDICT_HOLD,
+                        .v_before = gate_potential_whole(&model, w->old),
+                        .v_after = gate_potential_whole(&model, w->next),
+                };
+        } else {
+                r = gate_judge(&model, old, target, next.monitor.step_max, w->market.order, w->next,
+                               &o.gate);
+                if (r < 0)
+                        return r;
+                if (o.is_frozen) {
+                        o.gate.verdict = VERDICT_HOLD;
+                        o.gate.step = 0;
+                }
+        }
+
+        /* enforce */
+        enforce_rules = (struct enforce_rules) {
+                .mode = rules->enforce,
+                .capacity_milli = rules->capacity_milli,
+                .bargained_milli = max_of(0, rules->capacity_milli - rules->reserve_milli),
+                .reserve_milli = max_of(rules->reserve_milli, rules->unmanaged_milli),
+                .headroom_milli = rules->headroom_milli,
+        };
+        for (size_t i = 0; i < n; i++)
+                w->enforce_services[i] = (struct enforce_service) {
+                        .alloc_milli = w->next[i],
+                        .load_milli = services[i].is_known ? services[i].load_milli : 0,
+                        .protected_milli = protected_level(&w->players[i], o.market.tier),
+                        .max_milli = services[i].max_milli,
+                        .group = services[i].group,
+                };
+        r = enforce_settings(&enforce_rules, w->enforce_services, n, groups, n_groups, &w->enforce,
+                             w->settings, ret_group_weight);
+        if (r < 0)
+                return r;
+
+        /* nothing can fail from here on */
+        next.epoch++;
+        o.record = (struct gate_record) {
+                .epoch = next.epoch,
+                .v_before = o.gate.v_before,
+                .v_after = o.gate.v_after,
+                .action = o.gate.v_after - o.gate.v_before,
+                .workload = last ? o.gate.v_before - last->v_after : NAN,
+                .step = o.gate.step,
+                .hardship = o.hardship,
+                .scarcity = o.market.scarcity,
+                .tier = o.market.tier,
+                .verdict = o.gate.verdict,
+        };
+        gate_history_push(&next.history, &o.record);
+        for (size_t age = EPOCH_RECENT - 1; age > 0; age--)
+                next.recent_hardship[age] = next.recent_hardship[age - 1];
+        next.recent_hardship[0] = o.hardship;
+        *state = next;
+
+        for (size_t i = 0; i < n; i++) {
+                /* Who comes while everything is held has nothing to hold: it waits unmanaged. */
+                bool is_waiting = o.is_frozen && services[i].recent_milli[0] < 0;
+
+                ret[i] = (struct epoch_decision) {
+                        .market_milli = w->x[i],
+                        .alloc_milli = is_waiting ? -1 : w->next[i],
+                        .quota_milli = is_waiting ? QUOTA_NONE_MILLI : w->settings[i].quota_milli,
+                        .cpu_weight = is_waiting ? 0 : w->settings[i].cpu_weight,
+                        .is_satisfied = w->settings[i].is_satisfied,
+                };
+        }
+        *ret_outcome = o;
+        return 0;
+}
