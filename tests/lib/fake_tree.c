@@ -109,24 +109,58 @@ const char *fake_tree_mount(const struct fake_tree *t)
 
 void fake_tree_write(struct fake_tree *t, const char *path, const char *format, ...)
 {
-        char full[PATH_MAX], *text = NULL;
+        char *text = NULL;
         va_list ap;
 
-        full_path(t, path, full);
-        make_directories(full, strrchr(full, '/'));
         va_start(ap, format);
         int n = vasprintf(&text, format, ap);
         va_end(ap);
         if (n < 0)
                 die("format", path);
+        fake_tree_write_bytes(t, path, text, (size_t)n);
+        free(text);
+}
 
+void fake_tree_write_bytes(struct fake_tree *t, const char *path, const void *data, size_t length)
+{
+        char full[PATH_MAX];
+
+        full_path(t, path, full);
+        make_directories(full, strrchr(full, '/'));
         /* The new text first, then its length: a reader between the two may see an old tail, which
          * parsers refuse, but never an empty file. */
         int fd = open(full, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        if (fd < 0 || pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n) < 0)
+        if (fd < 0 || pwrite(fd, data, length, 0) != (ssize_t)length || ftruncate(fd, (off_t)length) < 0)
                 die("write", full);
         (void)close(fd);
-        free(text);
+}
+
+char *fake_tree_read(const struct fake_tree *t, const char *path, size_t *ret_length)
+{
+        char full[PATH_MAX];
+        struct stat st;
+
+        full_path(t, path, full);
+        int fd = open(full, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+                return NULL;
+        if (fd < 0 || fstat(fd, &st) < 0)
+                die("open", full);
+        char *data = calloc(1, (size_t)st.st_size + 1);
+        if (!data || pread(fd, data, (size_t)st.st_size, 0) != st.st_size)
+                die("read", full);
+        (void)close(fd);
+        if (ret_length)
+                *ret_length = (size_t)st.st_size;
+        return data;
+}
+
+bool fake_tree_exists(const struct fake_tree *t, const char *path)
+{
+        char full[PATH_MAX];
+
+        full_path(t, path, full);
+        return faccessat(AT_FDCWD, full, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 void fake_tree_mkdir(struct fake_tree *t, const char *path)

@@ -10,6 +10,7 @@
  * A helper that fails prints why and aborts: a test that goes on without its tree proves nothing. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct fake_tree;
@@ -31,6 +32,15 @@ const char *fake_tree_mount(const struct fake_tree *t);
 /* Writes a file, with the directories above it. @path: relative to the root. */
 void fake_tree_write(struct fake_tree *t, const char *path, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/* The same with bytes that are no text. */
+void fake_tree_write_bytes(struct fake_tree *t, const char *path, const void *data, size_t length);
+
+/* The content, malloc'd, with a NUL behind; NULL if there is no such file. @ret_length may be NULL. */
+char *fake_tree_read(const struct fake_tree *t, const char *path, size_t *ret_length);
+
+/* Is there anything under this name, be it a link to nowhere? */
+bool fake_tree_exists(const struct fake_tree *t, const char *path);
 
 void fake_tree_mkdir(struct fake_tree *t, const char *path);
 
