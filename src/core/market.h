@@ -24,12 +24,13 @@ struct market_outcome {
         enum tier tier;
         double scarcity;                /* 0 .. 2; games.md section 2 */
         double shadow_price;            /* per milli; INFINITY at the border where a tier starts */
-        double total_milli;             /* sum of the allocations */
+        double total_milli;             /* sum of the allocations, without the rounding of a sum */
         double spendable_milli;         /* what this tier was allowed to hand out in all */
 };
 
 /* What the players stood to gain in the tier that capacity reached. The gate judges changes by it:
- * player i bargained over [lower, upper] with that weight. Arrays of n, owned by the caller. */
+ * player i bargained over [lower, upper] with that weight. Where nothing above the needs is handed
+ * out (spare 0), the uncongested tier has upper = lower. Arrays of n, owned by the caller. */
 struct market_tier_view {
         double *lower_milli;
         double *upper_milli;
@@ -69,7 +70,8 @@ int market_solve(const struct market_rules *rules, const struct player players[]
  * the rest is apportioned by waterfill_round(); the sum is floor(total_milli), never more. Where
  * rounding up the lower levels alone would exceed it, they round down instead.
  *
- * Return: 0; negative errno as waterfill_round().
+ * Return: 0; -EINVAL if @view and @outcome do not belong together; -ERANGE if the total is 2^31 milli
+ * or more.
  */
 int market_round(const struct market_tier_view *view, const struct market_outcome *outcome, size_t n,
                  struct market_scratch *scratch, int64_t ret_x_milli[]);

@@ -19,8 +19,8 @@
  * @amount:    >= 0, milli
  * @order:     scratch, n entries
  * @ret_share: s_i, n entries; may not alias the inputs
- * @ret_theta: theta in milli per unit of weight; INFINITY when every weighted claimant is at its bound;
- *             0 when amount is 0
+ * @ret_theta: theta in milli per unit of weight; INFINITY when every weighted claimant is at its bound
+ *             (also where all their bounds are 0); else 0 when amount is 0
  *
  * sum s = min(amount, sum b) up to rounding of doubles; the result does not depend on the order of
  * the claimants beyond that. Cost: O(n log n) time, no allocation.
@@ -43,8 +43,8 @@ int waterfill_solve(const double bound[], const double weight[], size_t n, doubl
  * Webster (Sainte-Lague) divisors: the next unit goes to the largest w_i / (2 s_i + 1), ties to the
  * lowest index. sum s = min(amount, sum b) exactly and no s_i falls when the amount grows, so that a
  * control loop does not flap by a unit; largest remainder does not have that property (games.md
- * section 1, Alabama paradox). Comparisons are exact for whole weights below 2^21 and amounts below
- * 2^31. Cost: O(n log n) time, no allocation.
+ * section 1, Alabama paradox). Comparisons are exact for all weights whose products with 2^32 are
+ * normal doubles. Cost: O(n log n) time, no allocation.
  *
  * Return: 0; -EINVAL as above; -ERANGE if amount or a bound is 2^31 or more.
  */
