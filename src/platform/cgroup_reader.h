@@ -5,24 +5,13 @@
  *
  * Sampling is one pread() a file: no allocation, no path walk, no formatting. A descriptor of a
  * removed cgroup answers ENODEV and never revives; the reader then says -ENODEV and is to be closed.
- * Mounts, controllers and the walk over the tree come from libcgroup, at start only. */
+ * Where the tree is and who is in it: cgroup_tree.h. */
 
 #include "core/model.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-/* Where the cgroup2 tree is, and what is missing on this host. */
-enum cgroup_mode {
-        CGROUP_UNIFIED,         /* what we need */
-        CGROUP_HYBRID,          /* v1 with a v2 tree beside it: no cpu.max there */
-        CGROUP_LEGACY,
-        CGROUP_NONE,
-};
-
-/* @root: directory that stands for / ("" in production); ret_mount is malloc'd, free() it. */
-int cgroup_find_mount(const char *root, enum cgroup_mode *ret_mode, char **ret_mount);
 
 struct cgroup_reader {
         int dir_fd;                     /* O_PATH; -1 = closed */
@@ -36,27 +25,45 @@ struct cgroup_reader {
 /**
  * cgroup_reader_open() - open the files of one cgroup
  * @mount:         the cgroup2 mount
- * @control_group: as systemd's ControlGroup property; must stay below the mount (openat2 RESOLVE_BENEATH)
+ * @control_group: as systemd's ControlGroup property; must stay below the mount and hold no symlink
  *
- * Return: 0; -ENOENT if there is no such cgroup (any more); negative errno.
+ * Keeps three descriptors, all close-on-exec. A kernel without PSI, or with PSI off for this group,
+ * is no error.
+ *
+ * Return: 0; -ENOENT if there is no such cgroup (any more); -EXDEV or -ELOOP for a path that leaves
+ * the mount; negative errno.
  */
 int cgroup_reader_open(const char *mount, const char *control_group, struct cgroup_reader *ret);
+
+/* Leaves a closed reader; closing that again does nothing. */
 void cgroup_reader_close(struct cgroup_reader *r);
 
 /**
  * cgroup_reader_sample() - cpu.stat and cpu.pressure now
  * @now_usec: CLOCK_MONOTONIC, stored in the result
  *
- * Return: 0; -ENODEV when the cgroup is gone; -EBADMSG when the kernel's text makes no sense.
+ * nr_periods and nr_throttled count modulo 2^32 (see kernel_text.h). Pressure that is switched off
+ * meanwhile (cgroup.pressure) is reported as not there. Cost: two system calls.
+ *
+ * Return: 0; -ENODEV when the cgroup is gone; -EBADMSG when the kernel's text makes no sense; other
+ * negative errno.
  */
 int cgroup_reader_sample(const struct cgroup_reader *r, uint64_t now_usec, struct unit_counters *ret);
 
 /* What is in force for this cgroup. */
 struct cgroup_limits {
         uint64_t quota_usec_per_sec;    /* UINT64_MAX = max, or no cpu controller here */
-        uint64_t period_usec;
-        uint64_t cpu_weight;            /* UINT64_MAX = no cpu controller here */
-        bool has_cpu_controller;
+        uint64_t period_usec;           /* 0 without the controller */
+        uint64_t cpu_weight;            /* 0 = cpu.idle is set; UINT64_MAX = no cpu controller here */
+        bool has_cpu_controller;        /* the root shows none either: it cannot be limited */
 };
 
+/**
+ * cgroup_reader_limits() - cpu.max and cpu.weight now
+ *
+ * For reading back after a change, not for every second: opens and closes both files, because they
+ * come and go with the controller.
+ *
+ * Return: 0; -ENODEV when the cgroup is gone; -EBADMSG; other negative errno.
+ */
 int cgroup_reader_limits(const struct cgroup_reader *r, struct cgroup_limits *ret);
