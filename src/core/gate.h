@@ -34,11 +34,18 @@ struct gate_model {
 /**
  * gate_model_init() - the potential of this epoch
  * @model:     filled; borrows the arrays
- * @reference: array of n that the gate fills with its own solution
+ * @capacity_milli: what may be handed out in all: market_outcome's spendable_milli
+ * @reference_milli: array of n that the gate fills with its own solution
  *
- * Cost: O(n) per bisection step, about a hundred steps; no allocation.
+ * A player whose upper level is less than a thousandth of a milli above its lower one has nothing to
+ * bargain over. Where the lower levels use up all capacity the solution is that corner: the shadow
+ * price is infinite, the penalties are finite all the same. Where capacity is no constraint (everybody
+ * at the upper level) the price is 0 and an excess of the sum costs a token of 0.001 max w / capacity.
  *
- * Return: 0; -EINVAL if an input is not finite, or if the lower levels alone exceed capacity.
+ * Cost: O(n) per bisection step, some sixty steps; no allocation.
+ *
+ * Return: 0; -EINVAL if an input is not finite, a player with something to bargain over has no weight,
+ * or the lower levels alone exceed capacity. Outputs are untouched on failure.
  */
 int gate_model_init(struct gate_model *model, size_t n, const double lower_milli[],
                     const double upper_milli[], const double weight[], double capacity_milli,
@@ -66,10 +73,20 @@ struct gate_verdict {
  * @ret_x:    the allocation to use from now on; may alias neither input
  * @ret:      the verdict
  *
- * Armijo backtracking: accepts step s if V(new) <= V(old) - 0.1 s V(old) (no increase at all when
- * old and target differ by two units or less), else halves s, six times at most, else holds. A step
- * below one is rounded with its sum kept. Candidates that exceed capacity, or leave the box by more
- * than the old allocation did, are refused unheard.
+ * Armijo backtracking: accepts step s if V(new) <= V(old) - 0.1 s (V(old) - V(whole)), else halves s,
+ * six times at most, else holds. V(whole) is the potential that the gate's own solution has in whole
+ * milli: what no plan can get rid of is not asked of any. When old and target differ by two milli or
+ * less for everybody, it is enough that V does not rise. A step below one is rounded with its sum
+ * kept, largest remainders first. Candidates that exceed capacity (unless they are nearer to it than
+ * the old allocation), or leave the box by more than one milli more than the old allocation did, are
+ * refused unheard.
+ *
+ * Hold means x_old, with two exceptions. Where x_old exceeds capacity (a CPU was unplugged) it is
+ * fitted in: everybody keeps what it held of its lower level, the rest shrinks in proportion, rounded
+ * down. Where there is no x_old, the first plan is applied whole or, if it is infeasible, replaced by
+ * the gate's own solution rounded down; v_before is NAN then.
+ *
+ * Cost: O(n) a trial, seven trials at most, O(n log n) for each that has to be rounded.
  *
  * Return: 0; -EINVAL if step_max is out of range or an allocation is negative.
  */
@@ -132,7 +149,10 @@ void gate_monitor_init(struct gate_monitor *m);
  *               beyond their baseline, 0 .. 1
  *
  * Harm counts when hardship rose by more than 0.02 although the last action lowered V noticeably
- * and the workload term was smaller than the action. Recovers step_max by 1.1 an epoch otherwise.
+ * (by more than 0.001 (1 + V)) and the workload term was smaller than the action. What is not known
+ * (NAN) is no harm. After GATE_WRONG_EPOCHS_MAX epochs of harm in a row: GATE_ROLL_BACK once, with
+ * step_max halved but not below 1/64, then GATE_FROZEN for GATE_FREEZE_EPOCHS, then GATE_GO. Recovers
+ * step_max by 1.1 an epoch without harm.
  *
  * Return: an enum gate_advice.
  */

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "core/gate.h"
+
+#include <errno.h>
+
+#include "lib/testing.h"
+
+/* Three services share 2000 milli; the solution is (400, 600, 1000). */
+static const double lower[] = { 100, 200, 700 }, upper[] = { 1500, 600, 2000 };
+static const double weight[] = { 1, 3, 1 };
+static double reference[3];
+static size_t order[3];
+static int64_t x[3];
+static struct gate_model model;
+static struct gate_verdict verdict;
+
+static void set_capacity(double capacity)
+{
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, weight, capacity, reference), 0);
+}
+
+static void setup(void)
+{
+        set_capacity(2000);
+}
+
+static enum verdict judge(const int64_t x_old[], const int64_t x_target[], double step_max)
+{
+        ck_assert_int_eq(gate_judge(&model, x_old, x_target, step_max, order, x, &verdict), 0);
+        return verdict.verdict;
+}
+
+static void assert_x(int64_t a, int64_t b, int64_t c)
+{
+        ck_assert_int_eq(x[0], a);
+        ck_assert_int_eq(x[1], b);
+        ck_assert_int_eq(x[2], c);
+}
+
+START_TEST(the_gate_finds_the_solution_itself)
+{
+        ck_assert_double_eq_tol(reference[0], 400, 1e-9);
+        ck_assert_double_eq_tol(reference[1], 600, 1e-9);
+        ck_assert_double_eq_tol(reference[2], 1000, 1e-9);
+        ck_assert_double_eq_tol(model.shadow_price, 1 / 300.0, 1e-12);
+        ck_assert_double_eq_tol(gate_potential(&model, reference), 0, 1e-12);
+}
+END_TEST
+
+START_TEST(plans_without_players_or_without_a_box_have_no_potential)
+{
+        const int64_t at_lower[] = { 100, 200, 700 };
+
+        ck_assert_int_eq(gate_model_init(&model, 0, NULL, NULL, NULL, 10, NULL), 0);
+        ck_assert_int_eq(gate_judge(&model, NULL, NULL, 1, NULL, NULL, &verdict), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, lower, weight, 1000, reference), 0);
+        ck_assert_double_eq(gate_potential_whole(&model, at_lower), 0);
+}
+END_TEST
+
+START_TEST(nonsense_is_refused)
+{
+        const double nan_[] = { 1, NAN, 1 }, negative[] = { -1, 1, 1 }, zero[] = { 1, 0, 1 };
+        const double infinite[] = { 1500, INFINITY, 2000 };
+        const int64_t good[] = { 400, 600, 1000 }, bad[] = { 400, -1, 1000 };
+        struct gate_model untouched = { .n = 42 };
+
+        ck_assert_int_eq(gate_model_init(&untouched, 3, nan_, upper, weight, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, negative, upper, weight, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, upper, lower, weight, 9000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, infinite, weight, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, nan_, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, zero, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, 999, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, NAN, reference), -EINVAL);
+        ck_assert_uint_eq(untouched.n, 42);
+
+        ck_assert_int_eq(gate_judge(&model, good, good, 0, order, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, good, 1.5, order, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, good, NAN, order, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, bad, good, 1, order, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, bad, 1, order, x, &verdict), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_right_plan_is_applied_whole)
+{
+        const int64_t old[] = { 1000, 250, 750 }, plan[] = { 400, 600, 1000 };
+
+        ck_assert_int_eq(judge(old, plan, 1), VERDICT_APPLY);
+        assert_x(400, 600, 1000);
+        ck_assert_double_eq(verdict.step, 1);
+        ck_assert_double_gt(verdict.v_before, 1);
+        ck_assert_double_eq_tol(verdict.v_after, 0, 1e-9);
+
+        ck_assert_int_eq(judge(plan, plan, 0.25), VERDICT_APPLY);
+        ck_assert_double_eq(verdict.step, 1);
+}
+END_TEST
+
+START_TEST(a_smaller_first_step_goes_part_of_the_way_and_keeps_the_sum)
+{
+        const int64_t old[] = { 1001, 251, 748 }, plan[] = { 400, 600, 1000 };
+
+        ck_assert_int_eq(judge(old, plan, 0.5), VERDICT_REDUCED);
+        ck_assert_double_eq(verdict.step, 0.5);
+        assert_x(701, 425, 874);        /* 700.5, 425.5, 874: the first of equal remainders */
+        ck_assert_double_lt(verdict.v_after, verdict.v_before / 2);
+}
+END_TEST
+
+/* Overshooting: the whole step lands as far beyond the solution as the old plan was before it. */
+START_TEST(a_plan_that_overshoots_is_shortened)
+{
+        const int64_t old[] = { 650, 600, 750 }, plan[] = { 150, 600, 1250 };
+
+        ck_assert_int_eq(judge(old, plan, 1), VERDICT_REDUCED);
+        ck_assert_double_eq(verdict.step, 0.5);
+        assert_x(400, 600, 1000);
+        ck_assert_double_lt(verdict.v_after, verdict.v_before);
+}
+END_TEST
+
+START_TEST(a_plan_away_from_the_solution_is_held)
+{
+        const int64_t good[] = { 400, 600, 1000 }, bad[] = { 900, 300, 800 };
+
+        ck_assert_int_eq(judge(good, bad, 1), VERDICT_HOLD);
+        assert_x(400, 600, 1000);
+        ck_assert_double_eq(verdict.step, 0);
+        ck_assert_double_eq(verdict.v_after, verdict.v_before);
+}
+END_TEST
+
+START_TEST(plans_beyond_capacity_or_outside_the_box_are_refused_unheard)
+{
+        const int64_t old[] = { 900, 300, 800 };
+        const int64_t one_too_many[] = { 401, 600, 1000 }, starving[] = { 90, 600, 1000 };
+
+        ck_assert_int_eq(judge(old, one_too_many, 1), VERDICT_REDUCED);
+        ck_assert_int_le(x[0] + x[1] + x[2], 2000);
+        ck_assert_int_eq(judge(NULL, one_too_many, 1), VERDICT_HOLD);
+        ck_assert_int_eq(judge(NULL, starving, 1), VERDICT_HOLD);
+        ck_assert(isnan(verdict.v_before));
+        ck_assert_int_le(x[0] + x[1] + x[2], 2000);
+        for (int i = 0; i < 3; i++)
+                ck_assert_int_ge(x[i], (int64_t)reference[i] - 1);
+}
+END_TEST
+
+START_TEST(the_first_plan_is_applied_at_once_where_it_fits)
+{
+        const int64_t plan[] = { 400, 600, 1000 };
+
+        ck_assert_int_eq(judge(NULL, plan, 0.25), VERDICT_APPLY);
+        ck_assert(isnan(verdict.v_before));
+        ck_assert_double_eq(verdict.step, 1);
+        assert_x(400, 600, 1000);
+}
+END_TEST
+
+/* A CPU is unplugged: 2000 becomes 1400, and the plan is nonsense. */
+START_TEST(what_is_held_is_fitted_into_a_capacity_that_shrank)
+{
+        const int64_t old[] = { 500, 600, 900 }, nonsense[] = { 1400, 600, 900 };
+
+        set_capacity(1400);
+        ck_assert_int_eq(judge(old, nonsense, 1), VERDICT_HOLD);
+        ck_assert_int_le(x[0] + x[1] + x[2], 1400);
+        ck_assert_int_ge(x[0] + x[1] + x[2], 1397);
+        for (int i = 0; i < 3; i++) {   /* 400 of the 1000 above the lower levels are left */
+                double exact = lower[i] + 0.4 * ((double)old[i] - lower[i]);
+
+                ck_assert_int_le(x[i], (int64_t)exact);
+                ck_assert_int_ge(x[i], (int64_t)exact - 1);
+        }
+        ck_assert_double_lt(verdict.v_after, verdict.v_before);
+
+        ck_assert_int_eq(judge(old, old, 1), VERDICT_HOLD);     /* no plan at all is no excuse */
+        ck_assert_int_le(x[0] + x[1] + x[2], 1400);
+}
+END_TEST
+
+START_TEST(a_potential_is_finite_however_far_off_the_allocation_is)
+{
+        static const int64_t far[][3] = {
+                { 0, 0, 0 }, { INT64_C(1) << 40, 0, 0 }, { 0, 5000, 0 }, { 100, 200, 700 },
+        };
+
+        for (size_t k = 0; k < sizeof far / sizeof far[0]; k++) {
+                ck_assert(isfinite(gate_potential_whole(&model, far[k])));
+                ck_assert_double_gt(gate_potential_whole(&model, far[k]), 0);
+        }
+        set_capacity(1000);             /* nothing to bargain over: the lower levels are the plan */
+        ck_assert(isinf(model.shadow_price));
+        ck_assert_double_eq(gate_potential_whole(&model, far[3]), 0);
+        ck_assert_double_gt(gate_potential_whole(&model, far[0]), 0);
+        set_capacity(9000);             /* more than anybody may have */
+        ck_assert_double_eq(model.shadow_price, 0);
+        ck_assert_double_eq(reference[2], 2000);
+        ck_assert_double_gt(gate_potential_whole(&model, far[3]), 0);
+}
+END_TEST
+
+/* Levels are real numbers, allocations are not: a need 0.4 milli above its baseline must not make
+ * the gate cling to an old plan for ever. */
+START_TEST(narrow_boxes_do_not_keep_the_others_from_moving)
+{
+        const double low[] = { 100.3, 100 }, high[] = { 100.7, 1000 }, w[] = { 100, 1 };
+        const int64_t old[] = { 101, 200 }, plan[] = { 101, 899 };
+        double ref[2];
+
+        ck_assert_int_eq(gate_model_init(&model, 2, low, high, w, 1000, ref), 0);
+        ck_assert_int_eq(judge(old, plan, 1), VERDICT_APPLY);
+
+        const double hair[] = { 100.3 + 1e-10, 1000 };
+        ck_assert_int_eq(gate_model_init(&model, 2, low, hair, w, 1000, ref), 0);
+        ck_assert_int_eq(judge(old, plan, 1), VERDICT_APPLY);
+}
+END_TEST
+
+START_TEST(history_keeps_the_newest_records_and_forgets_the_oldest)
+{
+        struct gate_record records[3];
+        struct gate_history h = { .records = records, .size = 3 }, none = {};
+
+        ck_assert_ptr_null(gate_history_at(&h, 0));
+        for (uint64_t epoch = 1; epoch <= 5; epoch++)
+                gate_history_push(&h, &(struct gate_record){ .epoch = epoch });
+        ck_assert_uint_eq(gate_history_at(&h, 0)->epoch, 5);
+        ck_assert_uint_eq(gate_history_at(&h, 2)->epoch, 3);
+        ck_assert_ptr_null(gate_history_at(&h, 3));
+
+        gate_history_push(&none, &records[0]);
+        ck_assert_ptr_null(gate_history_at(&none, 0));
+}
+END_TEST
+
+/* ---- a model that lies --------------------------------------------------------------------------- */
+
+/* The action promised to lower V by one half, the world stood still. */
+static const struct gate_record promising = { .v_before = 2, .v_after = 1, .action = -1 };
+
+START_TEST(three_epochs_of_harm_in_a_row_roll_back_and_freeze)
+{
+        struct gate_monitor m;
+        double hardship = 0;
+
+        gate_monitor_init(&m);
+        ck_assert_int_eq(gate_monitor_observe(&m, NULL, hardship), GATE_GO);
+        for (int k = 0; k < GATE_WRONG_EPOCHS_MAX - 1; k++)
+                ck_assert_int_eq(gate_monitor_observe(&m, &promising, hardship += 0.05), GATE_GO);
+        ck_assert_int_eq(gate_monitor_observe(&m, &promising, hardship += 0.05), GATE_ROLL_BACK);
+        ck_assert_double_eq(m.step_max, 0.5);
+        for (int k = 0; k < GATE_FREEZE_EPOCHS; k++)
+                ck_assert_int_eq(gate_monitor_observe(&m, &promising, hardship += 0.05), GATE_FROZEN);
+        ck_assert_int_eq(gate_monitor_observe(&m, &promising, hardship), GATE_GO);
+        ck_assert_double_eq_tol(m.step_max, 0.55, 1e-12);
+        for (int k = 0; k < 20; k++)
+                (void)gate_monitor_observe(&m, &promising, hardship);
+        ck_assert_double_eq(m.step_max, 1);
+}
+END_TEST
+
+START_TEST(a_good_epoch_in_between_starts_the_count_again)
+{
+        struct gate_monitor m;
+        double hardship = 0;
+
+        gate_monitor_init(&m);
+        (void)gate_monitor_observe(&m, NULL, hardship);
+        for (int k = 0; k < 20; k++) {
+                if (k % 3 != 2)
+                        hardship += 0.04;
+                ck_assert_int_eq(gate_monitor_observe(&m, &promising, hardship), GATE_GO);
+        }
+}
+END_TEST
+
+START_TEST(harm_that_the_model_is_not_to_blame_for_does_not_count)
+{
+        const struct gate_record innocent[] = {
+                { .v_before = 2, .v_after = 2, .action = 0 },
+                { .v_before = 2, .v_after = 1.999, .action = -0.001 },          /* nothing promised */
+                { .v_before = 2, .v_after = 1, .action = -1, .workload = 1.5 }, /* the world moved */
+                { .v_before = 2, .v_after = 1, .action = -1, .workload = -1.5 },
+                { .v_before = 2, .v_after = 1, .action = -1, .workload = NAN },
+                { .v_before = NAN, .v_after = 1, .action = NAN, .workload = NAN },
+        };
+
+        for (size_t k = 0; k < sizeof innocent / sizeof innocent[0]; k++) {
+                struct gate_monitor m;
+                double hardship = 0;
+
+                gate_monitor_init(&m);
+                for (int epoch = 0; epoch < 10; epoch++)
+                        ck_assert_int_eq(gate_monitor_observe(&m, &innocent[k], hardship += 0.05),
+                                         GATE_GO);
+        }
+}
+END_TEST
+
+START_TEST(small_or_unknown_changes_of_hardship_do_not_count)
+{
+        struct gate_monitor m;
+
+        gate_monitor_init(&m);
+        for (int k = 0; k < 10; k++)
+                ck_assert_int_eq(gate_monitor_observe(&m, &promising, 0.019 * k), GATE_GO);
+        for (int k = 0; k < 10; k++)
+                ck_assert_int_eq(gate_monitor_observe(&m, &promising, k % 2 ? NAN : 0.1 * k), GATE_GO);
+}
+END_TEST
+
+START_TEST(the_step_never_shrinks_below_a_sixty_fourth)
+{
+        struct gate_monitor m;
+        double hardship = 0;
+
+        gate_monitor_init(&m);
+        for (int k = 0; k < 200; k++)
+                (void)gate_monitor_observe(&m, &promising, hardship += 0.05);
+        ck_assert_double_eq(m.step_max, 1.0 / 64);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("gate");
+        TCase *t = tcase_create("gate");
+
+        tcase_add_checked_fixture(t, setup, NULL);
+        tcase_add_test(t, the_gate_finds_the_solution_itself);
+        tcase_add_test(t, plans_without_players_or_without_a_box_have_no_potential);
+        tcase_add_test(t, nonsense_is_refused);
+        tcase_add_test(t, a_right_plan_is_applied_whole);
+        tcase_add_test(t, a_smaller_first_step_goes_part_of_the_way_and_keeps_the_sum);
+        tcase_add_test(t, a_plan_that_overshoots_is_shortened);
+        tcase_add_test(t, a_plan_away_from_the_solution_is_held);
+        tcase_add_test(t, plans_beyond_capacity_or_outside_the_box_are_refused_unheard);
+        tcase_add_test(t, the_first_plan_is_applied_at_once_where_it_fits);
+        tcase_add_test(t, what_is_held_is_fitted_into_a_capacity_that_shrank);
+        tcase_add_test(t, a_potential_is_finite_however_far_off_the_allocation_is);
+        tcase_add_test(t, narrow_boxes_do_not_keep_the_others_from_moving);
+        tcase_add_test(t, history_keeps_the_newest_records_and_forgets_the_oldest);
+        tcase_add_test(t, three_epochs_of_harm_in_a_row_roll_back_and_freeze);
+        tcase_add_test(t, a_good_epoch_in_between_starts_the_count_again);
+        tcase_add_test(t, harm_that_the_model_is_not_to_blame_for_does_not_count);
+        tcase_add_test(t, small_or_unknown_changes_of_hardship_do_not_count);
+        tcase_add_test(t, the_step_never_shrinks_below_a_sixty_fourth);
+        suite_add_tcase(s, t);
+        return testing_run(s);
+}
