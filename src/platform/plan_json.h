@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The allocator as a function, in JSON: the question (`coallocctl plan --samples`) and the answer
+ * (that verb, and the daemon's Plan() method).
+ *
+ * A question is hostile input: it is read whole or refused with one sentence that names the place,
+ * the key, the value and the way out. A question is read in two steps, so that a configuration can
+ * stand between them:
+ *
+ *      plan_request_parse()     what the text says; what it does not say is NAN, or -1
+ *      (the caller may fill in what is missing)
+ *      plan_request_complete()  defaults, and the order of the levels
+ *
+ * Wraps json-c. Never looks at the locale. */
+
+#include "core/model.h"
+
+/* A million CPUs: above every host, and far below where whole milli lose their exactness. */
+#define PLAN_MILLI_MAX 1e9
+#define PLAN_WEIGHT_MIN 1e-3
+#define PLAN_WEIGHT_MAX 1e6
+#define PLAN_NAME_LENGTH_MAX 255
+/* Warnings that are kept; those above are only counted. */
+#define PLAN_WARNINGS_MAX 20
+/* Objects and arrays within each other. The format itself needs four. */
+#define PLAN_DEPTH_MAX 16
+
+struct plan_service {
+        char *name;
+        double floor_milli;
+        double baseline_milli;
+        double need_milli;
+        double max_milli;               /* NAN when parsed: not said; INFINITY when complete: no Max= */
+        double weight;
+        double load_milli;
+        double latency_target_ms;       /* NAN: none */
+        double latency_ms;              /* NAN: not measured */
+        double credit;
+        double quota_milli;             /* previous allocation, or NAN */
+};
+
+struct plan_path {
+        char *name;
+        size_t *services;               /* indices into the request's services; owned */
+        size_t n_services;
+        double weight;
+};
+
+struct plan_request {
+        double capacity_milli;
+        double reserve_milli;
+        double spare;
+        int overload_rule;              /* enum overload_rule, or -1: not said */
+        int enforce;                    /* enum enforce, or -1: not said */
+        struct plan_service *services;
+        size_t n_services;
+        struct plan_path *paths;
+        size_t n_paths;
+};
+
+struct plan_warnings {
+        char *texts[PLAN_WARNINGS_MAX]; /* owned */
+        size_t n_found;                 /* those not kept included */
+};
+
+void plan_warnings_done(struct plan_warnings *w);
+
+/**
+ * plan_request_parse() - read a question
+ * @text:     @size bytes, not necessarily ended by a NUL
+ * @ret:      for plan_request_free(); untouched on failure
+ * @reterr:   on -EINVAL what is wrong, one sentence without the file's name; for free()
+ * @warnings: what has no effect: unknown keys, keys of later versions
+ *
+ * Cost: O(size + n log n).
+ *
+ * Return: 0; -EINVAL for text that is no valid question; -ENOMEM.
+ */
+int plan_request_parse(const char *text, size_t size, struct plan_request **ret, char **reterr,
+                       struct plan_warnings *warnings);
+
+/**
+ * plan_request_complete() - defaults of what nobody said, and the order floor <= baseline <= max
+ *
+ * Defaults: reserve 0, spare 1, proportional, both; floor 0, baseline 0, need = baseline, no Max=,
+ * weight 100, load = need / 1.15, credit 0. A missing capacity is an error: it cannot be guessed.
+ *
+ * Return: 0; -EINVAL with @reterr as above; -ENOMEM.
+ */
+int plan_request_complete(struct plan_request *request, char **reterr);
+
+/* Takes NULL; returns NULL. */
+struct plan_request *plan_request_free(struct plan_request *request);
+
+struct plan_answer_service {
+        const char *name;
+        double market_milli;
+        int64_t alloc_milli;            /* < 0: null, none yet */
+        int64_t quota_milli;            /* QUOTA_NONE_MILLI: null */
+        unsigned cpu_weight;            /* 0: null */
+        bool is_satisfied;
+};
+
+struct plan_answer {
+        enum tier tier;
+        double scarcity;
+        double shadow_price;            /* INFINITY: null */
+        const struct plan_answer_service *services;
+        size_t n_services;
+        double v_before;                /* NAN: null */
+        double v_after;
+        double step;
+        enum verdict verdict;
+};
+
+/**
+ * plan_answer_format() - the answer as JSON text, on one line
+ * @ret: for free()
+ *
+ * Return: 0; -ENOMEM.
+ */
+int plan_answer_format(const struct plan_answer *answer, char **ret);
