@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libcgroup.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +144,69 @@ int cgroup_has_controller(const char *mount, const char *group, const char *cont
         if (r < 0)
                 return r == -ENODEV ? -ENOENT : r;
         return kernel_text_has_word(text, n, controller);
+}
+
+/* Lowers *ceiling to what one group's files say. A file that is not there bounds nothing. */
+static int lower_ceiling(int dir_fd, bool is_ancestor, uint64_t *ceiling_usec_per_sec)
+{
+        char text[KERNEL_FILE_SIZE];
+        struct kernel_cpu_max max;
+        uint64_t bound = UINT64_MAX;
+        unsigned n_cpus;
+        size_t n;
+        int r;
+
+        r = kernel_file_read_at(dir_fd, "cpuset.cpus.effective", text, sizeof text, &n);
+        if (r == 0)
+                r = kernel_text_cpu_list(text, n, &n_cpus);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        /* No CPU at all is what a broken partition shows; its tasks run on the parent's. */
+        if (r == 0 && n_cpus > 0)
+                bound = (uint64_t)n_cpus * 1000000;
+
+        if (is_ancestor) {
+                r = kernel_file_read_at(dir_fd, "cpu.max", text, sizeof text, &n);
+                if (r == 0)
+                        r = kernel_text_cpu_max(text, n, &max);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+                if (r == 0 && kernel_cpu_max_usec_per_sec(&max) < bound)
+                        bound = kernel_cpu_max_usec_per_sec(&max);
+        }
+        if (bound < *ceiling_usec_per_sec)
+                *ceiling_usec_per_sec = bound;
+        return 0;
+}
+
+int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_sec)
+{
+        uint64_t ceiling_usec_per_sec = UINT64_MAX;
+        char path[PATH_MAX];
+
+        group += strspn(group, "/");
+        for (size_t length = 0;;) {
+                bool is_ancestor = group[length + strspn(group + length, "/")] != '\0';
+                int fd, r;
+
+                if (length >= sizeof path)
+                        return -ENAMETOOLONG;
+                memcpy(path, group, length);
+                path[length] = '\0';
+                r = open_group(mount, path, &fd);
+                if (r < 0)
+                        return r;
+                r = lower_ceiling(fd, is_ancestor, &ceiling_usec_per_sec);
+                (void)close(fd);
+                if (r < 0)
+                        return r == -ENODEV ? -ENOENT : r;
+                if (!is_ancestor)
+                        break;
+                length += strspn(group + length, "/");
+                length += strcspn(group + length, "/");
+        }
+        *ret_usec_per_sec = ceiling_usec_per_sec;
+        return 0;
 }
 
 /* Return: 0; -ENOENT or -ENODEV if it is gone by now; other negative errno. */

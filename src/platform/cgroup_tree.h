@@ -44,6 +44,17 @@ int cgroup_find_mount(const char *root, enum cgroup_mode *ret_mode, char **ret_m
  */
 int cgroup_has_controller(const char *mount, const char *group, const char *controller);
 
+/**
+ * cgroup_ceiling() - the most CPU that a group can get, whatever its own cpu.max
+ * @ret_usec_per_sec: UINT64_MAX if nothing bounds it
+ *
+ * The least of cpu.max of the groups that hold it, and of the CPUs that cpuset leaves it: what an
+ * administrator put on an ancestor bounds everything below. Cost: about six system calls a level.
+ *
+ * Return: 0; -ENOENT if there is no such group; -EBADMSG; other negative errno.
+ */
+int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_sec);
+
 struct cgroup_child {
         const char *name;               /* of the directory; valid during the call */
         ino_t inode;

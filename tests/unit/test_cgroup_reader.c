@@ -318,6 +318,40 @@ START_TEST(controllers_are_asked_of_the_group_itself)
 }
 END_TEST
 
+START_TEST(a_group_is_bounded_by_what_holds_it_and_not_by_its_own_quota)
+{
+        const char *mount = fake_tree_mount(tree);
+        uint64_t ceiling_usec_per_sec = 42;
+
+        fake_tree_remove(tree, "sys/fs/cgroup/cpuset.cpus.effective");
+        fake_tree_unit(tree, "a.slice", &(struct fake_unit) { 0 });
+        fake_tree_unit(tree, "a.slice/b.slice", &(struct fake_unit) { .quota_usec_per_sec = 2500000 });
+        fake_tree_unit(tree, "a.slice/b.slice/c.slice", &(struct fake_unit) { .quota_usec_per_sec = 50000 });
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice", &ceiling_usec_per_sec), 0);
+        ck_assert_uint_eq(ceiling_usec_per_sec, UINT64_MAX);
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice/c.slice", &ceiling_usec_per_sec), 0);
+        ck_assert_uint_eq(ceiling_usec_per_sec, 2500000);
+
+        /* The least of all levels, wherever it is. */
+        fake_tree_unit(tree, "a.slice", &(struct fake_unit) { .quota_usec_per_sec = 1200000 });
+        ck_assert_int_eq(cgroup_ceiling(mount, "a.slice//b.slice/c.slice/", &ceiling_usec_per_sec), 0);
+        ck_assert_uint_eq(ceiling_usec_per_sec, 1200000);
+
+        /* cpuset counts at the group itself too. */
+        fake_tree_write(tree, "sys/fs/cgroup/cpuset.cpus.effective", "0-7\n");
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/b.slice/c.slice/cpuset.cpus.effective", "5\n");
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice/c.slice", &ceiling_usec_per_sec), 0);
+        ck_assert_uint_eq(ceiling_usec_per_sec, 1000000);
+        ck_assert_int_eq(cgroup_ceiling(mount, "/", &ceiling_usec_per_sec), 0);
+        ck_assert_uint_eq(ceiling_usec_per_sec, 8000000);
+
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/no.slice", &ceiling_usec_per_sec), -ENOENT);
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/cpu.max", "\n");
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice", &ceiling_usec_per_sec), -EBADMSG);
+        ck_assert_uint_eq(ceiling_usec_per_sec, 8000000);
+}
+END_TEST
+
 struct seen {
         unsigned n;
         uint64_t usage_sum_usec, weight_sum;
@@ -500,6 +534,7 @@ int main(void)
         tcase_add_test(t, closing_twice_or_closing_what_was_never_open_is_fine);
         tcase_add_test(t, the_mode_of_the_hierarchy_is_told_apart);
         tcase_add_test(t, controllers_are_asked_of_the_group_itself);
+        tcase_add_test(t, a_group_is_bounded_by_what_holds_it_and_not_by_its_own_quota);
         tcase_add_test(t, children_are_the_groups_directly_below);
         suite_add_tcase(s, t);
 
