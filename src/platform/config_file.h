@@ -14,12 +14,12 @@
 
 #include "core/model.h"
 #include "util/cleanup.h"
+#include "util/diagnostic.h"
 #include "util/parse.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
 #ifndef COALLOC_SYSCONFDIR
@@ -27,44 +27,6 @@
 #endif
 #define CONFIG_MAIN_PATH COALLOC_SYSCONFDIR "/coalloc.conf"
 #define CONFIG_DROPIN_DIR COALLOC_SYSCONFDIR "/coalloc.conf.d"
-
-/* ---- findings ----------------------------------------------------------------------------------- */
-
-enum diagnostic_severity {
-        DIAGNOSTIC_ERROR,               /* the configuration is not used */
-        DIAGNOSTIC_WARNING,             /* probably not what was meant */
-        DIAGNOSTIC_NOTICE,              /* worth knowing */
-        _DIAGNOSTIC_SEVERITY_MAX,
-};
-
-struct diagnostic {
-        enum diagnostic_severity severity;
-        char *file;                     /* owned; NULL: about no file */
-        unsigned line;                  /* 0: about the whole file */
-        char *text;                     /* owned */
-};
-
-/* What a person can read; a hostile file has millions of errors. What is above is only counted. */
-#define DIAGNOSTICS_MAX 1000
-
-struct diagnostics {
-        struct diagnostic *items;       /* in the order found; owned */
-        size_t n_items;
-        size_t n_found[_DIAGNOSTIC_SEVERITY_MAX]; /* those not kept included */
-};
-
-/* Frees the items; the structure itself is the caller's and is empty afterwards. */
-void diagnostics_done(struct diagnostics *d);
-
-/* `/etc/coalloc.conf:12: Baseline=: 900% is more than the host's 400%`; a warning or a notice says so
- * in front of its text. Return: a new string for free(), or NULL without memory. */
-char *diagnostic_to_string(const struct diagnostic *d);
-
-/* Every finding, a line each, and how many were not kept. */
-void diagnostics_print(const struct diagnostics *d, FILE *f);
-
-/* The first error, for a status line; NULL if there is none. */
-const struct diagnostic *diagnostics_first_error(const struct diagnostics *d);
 
 /* ---- the schema --------------------------------------------------------------------------------- */
 
@@ -131,6 +93,7 @@ int config_mode_from_string(const char *s);
 struct config_origin {
         unsigned line;                  /* 0: nowhere, it is the default */
         unsigned i_file;                /* index into config.files */
+        bool is_refused;                /* what was said is wrong: only seen while loading */
 };
 
 struct config_cpu {
@@ -155,6 +118,7 @@ struct config_service {
         char **calls;                   /* names of services; ends with NULL; NULL if empty */
         double elasticity;
         struct config_origin origin;    /* its first section header */
+        struct config_origin last_header;
         struct config_origin key_origins[CONFIG_SERVICE_KEYS]; /* in the order of config_keys[] */
 };
 
@@ -163,7 +127,8 @@ struct config_path {
         char **services;                /* names; ends with NULL */
         uint64_t latency_target_usec;   /* 0: none */
         unsigned weight;
-        struct config_origin origin;
+        struct config_origin origin;    /* its first section header */
+        struct config_origin last_header;
         struct config_origin key_origins[CONFIG_PATH_KEYS];
 };
 
@@ -195,11 +160,14 @@ struct config {
         unsigned n_cpus;                /* that amounts were resolved against */
         char **files;                   /* that were read, in order; ends with NULL */
         size_t n_files;
+        struct config_origin last_header; /* of [Manager] */
         struct config_origin key_origins[CONFIG_MANAGER_KEYS];
 
-        struct config_index *service_by_name; /* private */
-        struct config_index *service_by_unit; /* private: exact names */
-        size_t *patterns;               /* private: the services that are patterns, in order */
+        /* How names are found quickly; for the functions below only. */
+        struct config_index *service_by_name;
+        struct config_index *service_by_unit;
+        struct config_index *path_by_name;
+        size_t *patterns;               /* the services that are patterns, in order */
         size_t n_patterns;
 };
 
@@ -228,7 +196,6 @@ int config_load_files(const char *const files[], unsigned n_cpus, struct config 
 struct config *config_free(struct config *c);
 DEFINE_CLEANUP(struct config *, config_free)
 #define _cleanup_config_ _cleanup_(config_free_p)
-#define _cleanup_diagnostics_ _cleanup_(diagnostics_done)
 
 /**
  * config_resolve() - compute every amount anew for a host of @n_cpus, after hotplug
