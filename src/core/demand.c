@@ -23,8 +23,16 @@
 /* Stall above news that gives the whole raise. */
 #define STALL_FULL_RAISE 0.5
 
-/* With less idle CPU than this share the host is full: use no longer shows what is wanted. */
+/* The raise of a throttled service outlives the throttling, or need would swing: raised, calm,
+ * lowered, throttled again. It decays so slowly that it settles where the throttling just begins. */
+#define THROTTLE_RAISE_HALF_LIFE_USEC (120 * USEC_PER_SEC)
+/* A raise below this is not worth a word. */
+#define THROTTLE_RAISE_NOTABLE 0.01
+
+/* With less idle CPU than this share the host is full: use no longer shows what is wanted. Who is
+ * elastic already is judged by the larger share, so that idleness near the border does not flap. */
 #define HOST_FULL_IDLE_SHARE 0.05
+#define HOST_FULL_IDLE_SHARE_ELASTIC 0.10
 /* Use this little above the allocation is within what sampling can tell. */
 #define USE_ABOVE_TOLERANCE 0.02
 #define USE_ABOVE_OFFSET_MILLI 10.0
@@ -128,16 +136,16 @@ int demand_observe(struct demand_state *s, const struct unit_counters *c, bool h
         return 0;
 }
 
-/* Need per unit of load by the ratio of throttled periods: nothing up to 5 %, half as much again at
- * 20 %, twice as much when every period is throttled. Continuous, so that noise does not jump. */
-static double throttle_factor(double ratio)
+/* What the ratio of throttled periods adds to need: nothing up to 5 %, half as much again at 20 %, as
+ * much again when every period is throttled. Continuous, so that noise does not jump. */
+static double throttle_raise(double ratio)
 {
         if (ratio <= DEMAND_THROTTLED_FINE)
-                return 1;
+                return 0;
         if (ratio <= DEMAND_THROTTLED_BAD)
-                return 1 + 0.5 * (ratio - DEMAND_THROTTLED_FINE) /
-                                   (DEMAND_THROTTLED_BAD - DEMAND_THROTTLED_FINE);
-        return 1.5 + 0.5 * (ratio - DEMAND_THROTTLED_BAD) / (1 - DEMAND_THROTTLED_BAD);
+                return 0.5 * (ratio - DEMAND_THROTTLED_FINE) /
+                       (DEMAND_THROTTLED_BAD - DEMAND_THROTTLED_FINE);
+        return 0.5 + 0.5 * (ratio - DEMAND_THROTTLED_BAD) / (1 - DEMAND_THROTTLED_BAD);
 }
 
 static double stall_news(const struct demand_state *s, double contention)
@@ -172,59 +180,96 @@ double demand_track_peak(double peak, double observed, bool held, double elapsed
                                                                 : LOAD_HALF_LIFE_USEC));
 }
 
-/* Is use above the allocation real demand? Sets is_elastic and returns the load that may be counted. */
-static double counted_load(struct demand_state *s, const struct demand_context *c, double use_milli,
-                           bool is_throttled, bool has_stall_news)
+/* ---- use above the allocation -------------------------------------------------------------------- */
+
+/* What can be said of the epoch before load is judged. */
+struct situation {
+        bool is_throttled;
+        bool ceiling_is_parked;         /* throttled by a ceiling of ours above the allocation */
+        bool host_is_full;
+        bool takes_more;                /* than the allocation, beyond what sampling can tell */
+        bool is_short_of_breath;        /* takes all of the allocation, or stalls more than usual */
+};
+
+static double noticeably_above(double allocation_milli)
+{
+        return allocation_milli * (1 + USE_ABOVE_TOLERANCE) + USE_ABOVE_OFFSET_MILLI;
+}
+
+static struct situation situation_of(const struct demand_state *s, const struct demand_context *c,
+                                     double use_mean_milli, double use_peak_milli, bool is_throttled,
+                                     bool has_stall_news)
 {
         double x_milli = c->allocation_milli;
-        bool host_is_full = c->host_idle_share < HOST_FULL_IDLE_SHARE;
-        bool takes_more, partition_binds;
+        double full_share = s->is_elastic ? HOST_FULL_IDLE_SHARE_ELASTIC : HOST_FULL_IDLE_SHARE;
+        struct situation now = {
+                .is_throttled = is_throttled,
+                .host_is_full = c->host_idle_share < full_share,
+        };
 
-        if (x_milli < 0 || !host_is_full) {
-                /* Idle CPU was there for the taking: what was not taken is not wanted. */
-                s->is_elastic = false;
-                s->n_believed = 0;
-                return s->load_milli;
-        }
-        if (s->load_milli <= x_milli) {
-                s->is_elastic = false;
-                s->n_believed = 0;
-                return s->load_milli;
-        }
+        if (x_milli < 0)
+                return now;
+        /* A quota that is the allocation is a partition's; one at Max= is the administrator's. */
+        now.ceiling_is_parked = is_throttled && c->quota_milli > noticeably_above(x_milli) &&
+                                c->quota_milli + QUOTA_STEP_MILLI <= c->max_milli;
+        /* CPU that our own ceiling keeps idle was not there for the taking. */
+        now.host_is_full = now.host_is_full || now.ceiling_is_parked;
+        now.takes_more = use_mean_milli > noticeably_above(x_milli);
+        now.is_short_of_breath = has_stall_news ||
+                                 use_peak_milli >= x_milli * (1 - USE_ABOVE_TOLERANCE) -
+                                                           USE_ABOVE_OFFSET_MILLI;
+        return now;
+}
 
-        /* A ceiling parked above the allocation stops what soaks up spare CPU; only a quota that is
-         * the allocation, as a partition's is, proves by throttling that the allocation is short. */
-        partition_binds = is_throttled &&
-                          c->quota_milli <= x_milli * (1 + USE_ABOVE_TOLERANCE) + USE_ABOVE_OFFSET_MILLI;
-        if (partition_binds) {
-                s->is_elastic = false;
-                s->n_believed = 0;
-                return s->load_milli;
-        }
+/* Is load above the allocation real demand? The table in demand.h; sets is_elastic. */
+static void judge_load(struct demand_state *s, const struct demand_context *c,
+                       const struct situation *now, bool has_stall_news)
+{
+        bool is_proven;
 
-        takes_more = use_milli > x_milli * (1 + USE_ABOVE_TOLERANCE) + USE_ABOVE_OFFSET_MILLI;
-        if (!takes_more)
-                return s->load_milli;
-        if (s->is_elastic)
-                return s->load_milli;
-        if (has_stall_news && s->n_believed < DEMAND_BELIEVED_EPOCHS_MAX) {
-                s->n_believed++;
-                return min_of(s->load_milli, (1 + DEMAND_STALL_RAISE_MAX) * x_milli);
+        if (c->allocation_milli < 0 || !now->host_is_full || s->load_milli <= c->allocation_milli ||
+            (now->is_throttled && !now->ceiling_is_parked)) {
+                /* Idle CPU was there for the taking, or the quota itself is the proof. */
+                s->is_elastic = false;
+                s->believed_usec = 0;
+                s->n_unproven = 0;
+                return;
         }
-        s->is_elastic = true;
-        return s->load_milli;
+        if (!now->takes_more)
+                return;
+        /* Under a ceiling stall says nothing: a belief that stands is kept, none is begun. */
+        is_proven = has_stall_news || (now->is_throttled && s->believed_usec > 0 && !s->is_elastic);
+        if (is_proven && s->believed_usec < DEMAND_BELIEVED_USEC_MAX) {
+                s->is_elastic = false;
+                s->believed_usec += s->wall_usec;
+                s->n_unproven = 0;
+                return;
+        }
+        if (s->n_unproven < DEMAND_UNPROVEN_EPOCHS_MAX)
+                s->n_unproven++;
+        else
+                s->is_elastic = true;
+}
+
+/* ---- the estimate -------------------------------------------------------------------------------- */
+
+static bool is_known(const struct demand_state *s, double expected)
+{
+        return s->n_samples >= 2 && s->n_samples * 3 >= expected;
 }
 
 void demand_estimate(struct demand_state *s, const struct demand_context *c, struct demand_estimate *ret)
 {
         struct demand_estimate e = { 0 };
         double expected = c->epoch_usec / c->sample_interval_usec;
-        double need_milli, counted_milli, factor, stall_factor, news;
+        double need_milli, stall_factor, news;
+        struct situation now;
         bool is_throttled, is_held;
 
-        if (s->n_samples < 2 || s->n_samples * 3 < expected) {
+        if (!is_known(s, expected)) {
                 s->n_missing++;
                 e.reason = c->is_starting ? DEMAND_STARTING : DEMAND_UNKNOWN;
+                e.is_elastic = s->is_elastic;
                 e.load_milli = s->load_milli;
                 e.need_milli = c->baseline_milli;
                 if (c->is_starting)
@@ -253,25 +298,30 @@ void demand_estimate(struct demand_state *s, const struct demand_context *c, str
         is_throttled = e.throttled_ratio > DEMAND_THROTTLED_FINE;
         news = s->has_pressure && !is_throttled ? stall_news(s, e.contention) : 0;
 
-        is_held = is_throttled || (c->host_idle_share < HOST_FULL_IDLE_SHARE &&
-                                   c->allocation_milli >= 0 && s->load_milli > c->allocation_milli);
+        now = situation_of(s, c, e.use_mean_milli, e.use_peak_milli, is_throttled, news > 0);
+        /* Who takes less than it was given and does not stall is not held back by that: without this
+         * a load once held would keep the service short, and being short would hold it. */
+        is_held = is_throttled || (now.host_is_full && c->allocation_milli >= 0 &&
+                                   s->load_milli > c->allocation_milli && now.is_short_of_breath);
         s->load_milli = demand_track_peak(s->load_milli, e.use_peak_milli, is_held, s->wall_usec);
         e.load_milli = s->load_milli;
 
-        counted_milli = counted_load(s, c, e.use_peak_milli, is_throttled, news > 0);
+        judge_load(s, c, &now, news > 0);
         e.is_elastic = s->is_elastic;
 
-        factor = throttle_factor(e.throttled_ratio);
+        s->throttle_raise *= decay(s->wall_usec, THROTTLE_RAISE_HALF_LIFE_USEC);
+        if (!now.ceiling_is_parked)
+                s->throttle_raise = max_of(s->throttle_raise, throttle_raise(e.throttled_ratio));
         stall_factor = 1 + DEMAND_STALL_RAISE_MAX * min_of(1, news / STALL_FULL_RAISE);
         if (s->is_elastic)
                 need_milli = c->baseline_milli;
         else
-                need_milli = DEMAND_MARGIN * counted_milli * factor * stall_factor;
+                need_milli = DEMAND_MARGIN * s->load_milli * (1 + s->throttle_raise) * stall_factor;
 
-        e.reason = s->is_elastic   ? DEMAND_ELASTIC
-                   : factor > 1    ? DEMAND_THROTTLED
-                   : news > 0      ? DEMAND_STALLED
-                                   : DEMAND_LOAD;
+        e.reason = s->is_elastic                                 ? DEMAND_ELASTIC
+                   : s->throttle_raise >= THROTTLE_RAISE_NOTABLE ? DEMAND_THROTTLED
+                   : news > 0                                    ? DEMAND_STALLED
+                                                                 : DEMAND_LOAD;
         if (c->is_starting && need_milli < c->grace_milli) {
                 need_milli = c->grace_milli;
                 e.reason = DEMAND_STARTING;
@@ -286,7 +336,7 @@ void demand_estimate(struct demand_state *s, const struct demand_context *c, str
         }
         e.need_milli = need_milli;
 
-        e.hardship = max_of(e.throttled_ratio, news);
+        e.hardship = s->is_elastic ? 0 : max_of(e.throttled_ratio, news);
         if (s->has_pressure && !is_throttled)
                 learn_stall_baseline(s, e.contention, !is_held, s->wall_usec);
         e.stall_baseline = s->stall_baseline;

@@ -16,6 +16,19 @@
 
 #include "core/model.h"
 
+/* What counts of use above the allocation, on a host without idle CPU:
+ *
+ *      throttled by a quota that is the allocation     all of it: the quota proves that it is short
+ *      throttled by a ceiling parked above it          nothing: spare CPU ran out, that is all
+ *      stalled beyond its own baseline                 all of it, for an hour at most
+ *      neither                                         for one epoch, in which the market may answer;
+ *                                                      who takes more even then is elastic
+ *
+ * Elastic is a latch: it ends when the load fits the allocation, when a tenth of the host idles, or
+ * when the service starts to stall beyond its baseline. The hour is as long as it takes the stall
+ * baseline to follow. It must not be short: of two equal services that overload a host, the one whose
+ * belief ended first would fall to its baseline while the other is served in full. */
+
 /* Margin of need over load. */
 #define DEMAND_MARGIN 1.15
 /* Share of throttled periods that is harmless, and that is bad: p99 x1 and x2.5 to x6. */
@@ -23,8 +36,10 @@
 #define DEMAND_THROTTLED_BAD 0.20
 /* What stall above the baseline may add at most. */
 #define DEMAND_STALL_RAISE_MAX 0.15
-/* Epochs in a row in which queueing alone is believed; a service that still wants more is elastic. */
-#define DEMAND_BELIEVED_EPOCHS_MAX 4
+/* How long queueing alone is believed, in one stretch of full host and too small an allocation. */
+#define DEMAND_BELIEVED_USEC_MAX 3600e6
+/* Epochs in which use above the allocation needs no proof: a load step must be followed at once. */
+#define DEMAND_UNPROVEN_EPOCHS_MAX 1
 /* Samples that a peak is averaged over: one second alone is too short to be an offered load. */
 #define DEMAND_PEAK_SAMPLES 3
 
@@ -49,7 +64,9 @@ struct demand_state {
         double stall_baseline;
         unsigned n_estimates;           /* epochs with data, since the cgroup is the same */
         unsigned n_missing;             /* epochs without data in a row */
-        unsigned n_believed;
+        double throttle_raise;          /* of need over load, at once up, slowly down */
+        double believed_usec;           /* queueing has counted as proof for so long */
+        unsigned n_unproven;            /* epochs in a row of use above the allocation without proof */
         bool has_stall_baseline;
         bool is_elastic;
 };
@@ -111,14 +128,15 @@ struct demand_estimate {
         double stall_share;             /* of time, PSI some, 0..1 */
         double contention;              /* stall without own throttling, 0..1 */
         double stall_baseline;          /* learned */
-        double hardship;                /* throttled ratio or stall above baseline, the worse, 0..1 */
+        double hardship;                /* throttled ratio or stall above baseline, the worse, 0..1;
+                                         * none for the elastic, who are meant to yield */
 };
 
 /**
  * demand_estimate() - close the window of an epoch
  *
- * Not known means: fewer than a third of the expected samples arrived; need is then the baseline, and
- * the caller keeps the allocation as it is. The window starts again in either case.
+ * Not known means: fewer than a third of the expected samples arrived, or a single one; need is then the baseline, load the last one known, and the caller keeps the allocation
+ * as it is. The window starts again in either case.
  */
 void demand_estimate(struct demand_state *s, const struct demand_context *c,
                      struct demand_estimate *ret);
