@@ -197,7 +197,7 @@ static int open_section(struct reader *r, const char *line, size_t length)
                 }
         } else if (!config_name_is_valid(name)) {
                 diagnostics_add(r->loader->diag, DIAGNOSTIC_ERROR, r->loader->file, r->line,
-                                n_name > 0 ? "[%s]: the name may have letters, digits and _.@:-"
+                                n_name > 0 ? "[%s]: a name has 1 to 41 letters, digits and _.@:-"
                                            : "[%s] needs a name",
                                 header);
                 return 0;

@@ -11,7 +11,7 @@
 #define CONFIG_PATHS_MAX 10000
 #define CONFIG_PATTERNS_MAX 1000        /* every unit that appears is compared with each of them */
 #define CONFIG_LIST_MAX 10000
-#define CONFIG_NAME_MAX 48              /* bytes of a service or path name */
+#define CONFIG_NAME_MAX 41              /* "Service " and this fill inih's 49 bytes of section name */
 
 struct config_loader {
         struct config *config;

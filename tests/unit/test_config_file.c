@@ -496,7 +496,10 @@ static const struct {
         { -EINVAL, "[Manager main]\n", "main.conf:1: [Manager] takes no name\n" },
         { -EINVAL, "[Service]\n", "main.conf:1: [Service] needs a name\n" },
         { -EINVAL, "[Service a b]\n",
-          "main.conf:1: [Service a b]: the name may have letters, digits and _.@:-\n" },
+          "main.conf:1: [Service a b]: a name has 1 to 41 letters, digits and _.@:-\n" },
+        { -EINVAL, "[Path aaaaaaaaaabbbbbbbbbbccccccccccddddddddddXY]\n",
+          "main.conf:1: [Path aaaaaaaaaabbbbbbbbbbccccccccccddddddddddXY]: a name has 1 to 41 letters, "
+          "digits and _.@:-\n" },
         { -EINVAL, "[Service a]\n", "main.conf:1: [Service a] has no Unit=\n" },
         { -EINVAL, "[Service a]\nUnit=\n", "main.conf:1: [Service a] has no Unit=\n" },
         { -EINVAL, "[Service a]\nUnit=a.socket\n",
