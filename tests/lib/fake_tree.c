@@ -16,6 +16,7 @@
 struct fake_tree {
         char root[PATH_MAX / 4];
         char mount[PATH_MAX / 2];
+        bool is_borrowed;
 };
 
 static _Noreturn void die(const char *what, const char *path)
@@ -77,6 +78,20 @@ struct fake_tree *fake_tree_new_in(const char *parent)
         return t;
 }
 
+struct fake_tree *fake_tree_open(const char *root)
+{
+        struct fake_tree *t = calloc(1, sizeof *t);
+
+        if (!t)
+                die("allocate", "a tree");
+        int n = snprintf(t->root, sizeof t->root, "%s", root);
+        if (n < 0 || (size_t)n >= sizeof t->root)
+                die("name", root);
+        snprintf(t->mount, sizeof t->mount, "%s/sys/fs/cgroup", t->root);
+        t->is_borrowed = true;
+        return t;
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
 {
         return remove(path);
@@ -92,7 +107,8 @@ struct fake_tree *fake_tree_free(struct fake_tree *t)
 {
         if (!t)
                 return NULL;
-        remove_all(t->root);
+        if (!t->is_borrowed)
+                remove_all(t->root);
         free(t);
         return NULL;
 }

@@ -20,6 +20,9 @@ struct fake_tree *fake_tree_new(void);
 /* The same below @parent, NULL for $TMPDIR or /tmp. */
 struct fake_tree *fake_tree_new_in(const char *parent);
 
+/* A tree in a directory that is there already and stays: nothing is written, nor removed at the end. */
+struct fake_tree *fake_tree_open(const char *root);
+
 /* Removes everything; takes NULL; returns NULL. */
 struct fake_tree *fake_tree_free(struct fake_tree *t);
 
