@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+
+/* coallocctl: looks at a running coallocd, steers it, and answers what needs no daemon. */
+
+#include "config.h"
+
+#include "client/client.h"
+#include "client/term.h"
+#include "util/nearest.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARGS_ANY 1000000
+
+/* Options that only some verbs take. */
+enum {
+        TAKES_JSON = 1 << 0,
+        TAKES_BUS = 1 << 1,             /* --host, --machine */
+        TAKES_LEGEND = 1 << 2,
+        TAKES_SAMPLES = 1 << 3,
+        TAKES_CONFIG = 1 << 4,
+        TAKES_ROOT = 1 << 5,
+};
+
+static const struct verb {
+        const char *name;
+        const char *args;
+        int n_args_min, n_args_max;
+        unsigned takes;
+        verb_fn *run;
+        const char *summary;
+} verbs[] = {
+        { "status", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND, verb_status,
+          "The host and every service in one screen (default)" },
+        { "explain", "UNIT", 1, 1, TAKES_JSON | TAKES_BUS, verb_explain,
+          "The last decision for a unit or service, and why" },
+        { "plan", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_SAMPLES | TAKES_CONFIG,
+          verb_plan, "What the allocator decides, for the host or for --samples=FILE" },
+        { "verify", "[FILE...]", 0, ARGS_ANY, TAKES_JSON, verb_verify,
+          "Check the configuration, or these files" },
+        { "doctor", "", 0, 0, TAKES_JSON | TAKES_ROOT, verb_doctor,
+          "Check the host, and say what to do" },
+        { "mode", "[enforce|observe]", 0, 1, TAKES_BUS, verb_mode,
+          "Show the mode, or set it until the next start" },
+        { "freeze", "", 0, 0, TAKES_BUS, verb_freeze, "Hold every allocation until thaw" },
+        { "thaw", "", 0, 0, TAKES_BUS, verb_thaw, "Let allocations change again" },
+        { "adopt", "UNIT", 1, 1, TAKES_BUS, verb_adopt,
+          "Manage a unit again whose quota somebody else changed" },
+        { "reload", "", 0, 0, TAKES_BUS, verb_reload, "Read the configuration again" },
+        { "restore", "", 0, 0, TAKES_BUS, verb_restore,
+          "Give every unit back what it had, and only observe" },
+};
+
+#define N_VERBS (sizeof verbs / sizeof *verbs)
+
+static void say(enum term_style style, const char *format, va_list ap)
+{
+        (void)fprintf(stderr, "%scoallocctl: ", term_on(stderr, style));
+        (void)vfprintf(stderr, format, ap);
+        (void)fprintf(stderr, "%s\n", term_off(stderr));
+}
+
+void complain(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        say(TERM_BAD, format, ap);
+        va_end(ap);
+}
+
+void remark(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        say(TERM_WARN, format, ap);
+        va_end(ap);
+}
+
+int out_of_memory(void)
+{
+        complain("Out of memory.");
+        return STATUS_FAILED;
+}
+
+static int print_help(void)
+{
+        (void)printf("coallocctl [OPTION...] [VERB] [ARGUMENT...]\n\n"
+                     "Looks at the CPU resource manager coallocd, and steers it.\n\nVerbs:\n");
+        for (size_t i = 0; i < N_VERBS; i++) {
+                char left[64];
+
+                (void)snprintf(left, sizeof left, "%s %s", verbs[i].name, verbs[i].args);
+                (void)printf("  %-24s %s\n", left, verbs[i].summary);
+        }
+        (void)printf("\nOptions:\n"
+                     "     --json              JSON (status, explain, plan, verify, doctor)\n"
+                     "  -H --host=[USER@]HOST  The coallocd of another host, through ssh\n"
+                     "  -M --machine=NAME      The coallocd of a local container\n"
+                     "     --samples=FILE      plan: measurements as JSON; - is standard input\n"
+                     "     --config=FILE       plan: defaults from a configuration file\n"
+                     "     --no-legend         Tables without titles and footnotes\n"
+                     "  -h --help              This text\n"
+                     "     --version           The version\n"
+                     "\nExit status: 0 fine, 1 failed, 2 wrong usage, 3 coallocd is not running.\n"
+                     "See coallocctl(1).\n");
+        return STATUS_FINE;
+}
+
+static int usage_hint(void)
+{
+        (void)fprintf(stderr, "`coallocctl --help` lists verbs and options.\n");
+        return STATUS_USAGE;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+        for (size_t i = 0; i < N_VERBS; i++)
+                if (strcmp(verbs[i].name, name) == 0)
+                        return &verbs[i];
+        return NULL;
+}
+
+static int unknown_verb(const char *name)
+{
+        const char *names[N_VERBS];
+
+        for (size_t i = 0; i < N_VERBS; i++)
+                names[i] = verbs[i].name;
+        const char *near = nearest_name(name, names, N_VERBS);
+        if (near)
+                complain("Unknown verb \"%s\"; did you mean \"%s\"?", name, near);
+        else
+                complain("Unknown verb \"%s\".", name);
+        return usage_hint();
+}
+
+/* The options seen that this verb has no use for: silently ignoring them would mislead. */
+static int check_options(const struct verb *v, const struct client *c, bool has_no_legend)
+{
+        const struct {
+                bool is_used;
+                unsigned takes;
+                const char *name;
+        } options[] = {
+                { c->want_json, TAKES_JSON, "--json" },
+                { c->host, TAKES_BUS, "--host" },
+                { c->machine, TAKES_BUS, "--machine" },
+                { has_no_legend, TAKES_LEGEND, "--no-legend" },
+                { c->samples_path, TAKES_SAMPLES, "--samples" },
+                { c->config_path, TAKES_CONFIG, "--config" },
+                { *c->root, TAKES_ROOT, "--root" },
+        };
+
+        for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+                if (options[i].is_used && !(v->takes & options[i].takes)) {
+                        complain("The verb \"%s\" does not take %s.", v->name, options[i].name);
+                        return usage_hint();
+                }
+        if (c->host && c->machine) {
+                complain("--host and --machine exclude each other.");
+                return usage_hint();
+        }
+        return STATUS_FINE;
+}
+
+int main(int argc, char *argv[])
+{
+        enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_CONFIG, OPTION_NO_LEGEND, OPTION_VERSION, OPTION_ROOT };
+        static const struct option options[] = {
+                { "json", no_argument, NULL, OPTION_JSON },
+                { "host", required_argument, NULL, 'H' },
+                { "machine", required_argument, NULL, 'M' },
+                { "samples", required_argument, NULL, OPTION_SAMPLES },
+                { "config", required_argument, NULL, OPTION_CONFIG },
+                { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
+                { "root", required_argument, NULL, OPTION_ROOT },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { 0 },
+        };
+        struct client c = { .has_legend = true, .root = "" };
+        const struct verb *v = &verbs[0];
+        int option;
+
+        /* Characters only: how wide a name is. Numbers stay as they are everywhere. */
+        (void)setlocale(LC_CTYPE, "");
+
+        while ((option = getopt_long(argc, argv, "hH:M:", options, NULL)) >= 0)
+                switch (option) {
+                case OPTION_JSON:
+                        c.want_json = true;
+                        break;
+                case 'H':
+                        c.host = optarg;
+                        break;
+                case 'M':
+                        c.machine = optarg;
+                        break;
+                case OPTION_SAMPLES:
+                        c.samples_path = optarg;
+                        break;
+                case OPTION_CONFIG:
+                        c.config_path = optarg;
+                        break;
+                case OPTION_NO_LEGEND:
+                        c.has_legend = false;
+                        break;
+                case OPTION_ROOT:
+                        c.root = optarg;
+                        break;
+                case 'h':
+                        return print_help();
+                case OPTION_VERSION:
+                        (void)printf("coallocctl %s\n", PACKAGE_VERSION);
+                        return STATUS_FINE;
+                default:
+                        return usage_hint();
+                }
+
+        char **args = argv + optind;
+        int n_args = argc - optind;
+        if (n_args > 0) {
+                v = find_verb(args[0]);
+                if (!v)
+                        return unknown_verb(args[0]);
+                args++;
+                n_args--;
+        }
+        if (n_args < v->n_args_min || n_args > v->n_args_max) {
+                complain("The verb \"%s\" takes %s: coallocctl %s %s", v->name,
+                         v->n_args_max == 0 ? "no argument" : "one argument", v->name, v->args);
+                return usage_hint();
+        }
+        int status = check_options(v, &c, !c.has_legend);
+        if (status != STATUS_FINE)
+                return status;
+
+        status = v->run(&c, args, n_args);
+        /* A full disk or a closed pipe: what was printed did not arrive. */
+        if (fflush(stdout) != 0 && status == STATUS_FINE) {
+                complain("Could not write the answer: %m");
+                return STATUS_FAILED;
+        }
+        return status;
+}
