@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "daemon/daemon.h"
+
+#include "util/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Before the first write the values that a unit has are read anew: an administrator's set-property
+ * emits no signal, and what is restored later is what is found now. */
+enum phase {
+        PHASE_LOOK,
+        PHASE_SHRINK,
+        PHASE_GROW,
+};
+
+/* One round of writes. Lives from actuate() until the last reply. */
+struct actuation {
+        struct daemon *d;
+        enum phase phase;
+        struct service **units;         /* borrowed: services are not freed while a round is under way */
+        struct enforce_transition *transitions;
+        int64_t *quota_milli;           /* to write in this phase, -1 = not */
+        struct systemd_setting *settings;
+        struct service **written;       /* in the order of settings */
+        size_t n_units, n_settings;
+        unsigned n_looking;
+};
+
+static void actuation_free(struct actuation *a)
+{
+        if (!a)
+                return;
+        free(a->units);
+        free(a->transitions);
+        free(a->quota_milli);
+        free(a->settings);
+        free(a->written);
+        free(a);
+}
+
+bool actuate_is_busy(const struct daemon *d)
+{
+        return d->actuation != NULL;
+}
+
+void actuate_cancel(struct daemon *d)
+{
+        actuation_free(d->actuation);
+        d->actuation = NULL;
+}
+
+static void finish(struct actuation *a)
+{
+        struct daemon *d = a->d;
+
+        d->actuation = NULL;
+        actuation_free(a);
+        release_kick(d);
+}
+
+/* ---- what is in force --------------------------------------------------------------------------- */
+
+static uint64_t quota_in_force(const struct service *s)
+{
+        return s->quota.is_ours ? s->quota.applied : s->systemd->quota_usec_per_sec;
+}
+
+static unsigned weight_in_force(const struct service *s)
+{
+        uint64_t w = s->weight.is_ours ? s->weight.applied : s->systemd->cpu_weight;
+
+        return w == USEC_UNSET ? CPU_WEIGHT_DEFAULT : (unsigned)w;
+}
+
+static bool wants_weight(const struct daemon *d, const struct service *s)
+{
+        return s->weight.wanted != USEC_UNSET && !s->weight.is_foreign && !s->is_off_limits &&
+               enforce_weight_differs(weight_in_force(s), (unsigned)s->weight.wanted,
+                                      d->config->min_change);
+}
+
+static bool wants_quota(const struct daemon *d, const struct service *s)
+{
+        return s->config && s->has_decision && d->config->enforce != ENFORCE_WEIGHT &&
+               s->quota.wanted != quota_in_force(s);
+}
+
+/* What the kernel has now. A value that it does not show (controller off) is no value. */
+static void read_back(struct service *s)
+{
+        struct cgroup_limits limits;
+
+        if (s->reader.dir_fd < 0 || cgroup_reader_limits(&s->reader, &limits) < 0)
+                return;
+        s->quota.read = limits.quota_usec_per_sec;
+        s->weight.read = limits.cpu_weight;
+}
+
+static bool kernel_agrees(const struct service *s)
+{
+        bool quota_agrees = !s->quota.is_ours || s->quota.read == s->quota.applied;
+        bool weight_agrees = !s->weight.is_ours || s->weight.applied == USEC_UNSET ||
+                             s->weight.read == s->weight.applied;
+
+        return quota_agrees && weight_agrees;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+static void next_phase(struct actuation *a);
+
+static void on_written(void *userdata, const struct systemd_setting *setting, int error)
+{
+        struct actuation *a = userdata;
+        struct daemon *d = a->d;
+        struct service *s = services_find(d, setting->unit);
+
+        if (!s)
+                return;
+        s->last_write_usec = daemon_now_usec(d);
+        s->had_own_write = true;
+        if (error < 0) {
+                log_unit_errno(LOG_WARNING, MSG_UNIT_REFUSED, s->unit, error,
+                               "Could not change %s; it keeps what it has, the next epoch tries again",
+                               s->unit);
+                return;
+        }
+        if (setting->set_quota) {
+                uint64_t old = quota_in_force(s);
+
+                s->quota.applied = setting->quota_usec_per_sec;
+                s->quota.is_ours = true;
+                manager_bus_quota_changed(d, s->unit, old, s->quota.applied,
+                                          demand_reason_to_string(s->estimate.reason));
+        }
+        if (setting->set_weight) {
+                uint64_t old = weight_in_force(s);
+
+                s->weight.applied = setting->cpu_weight;
+                s->weight.is_ours = true;
+                manager_bus_weight_changed(d, s->unit, old, s->weight.applied,
+                                           s->decision.is_satisfied ? "satisfied" : "short");
+        }
+        give_back_confirm(&d->state, setting);
+}
+
+/* A reply of success does not prove that the kernel took the value: PID 1 only logs that. */
+static void verify_written(struct actuation *a)
+{
+        for (size_t i = 0; i < a->n_settings; i++) {
+                struct service *s = a->written[i];
+                bool was_refused = s->is_refused;
+
+                read_back(s);
+                s->is_refused = !kernel_agrees(s);
+                if (s->is_refused && !was_refused) {
+                        a->d->n_refused++;
+                        log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
+                                 "systemd accepted a change of %s, but the kernel has another value (is cpu.max.burst in the way?); see the journal of PID 1.",
+                                 s->unit);
+                }
+        }
+}
+
+static void on_batch_done(void *userdata, unsigned n_failed)
+{
+        struct actuation *a = userdata;
+
+        verify_written(a);
+        next_phase(a);
+}
+
+static bool may_write(const struct actuation *a, const struct service *s)
+{
+        uint64_t now_usec = daemon_now_usec(a->d);
+
+        return s->systemd && s->systemd->is_active && !s->is_checking && !s->is_releasing &&
+               !s->quota.is_foreign &&
+               (s->last_write_usec == 0 || now_usec - s->last_write_usec >= WRITE_INTERVAL_USEC);
+}
+
+/* Values that are being written are on disk before they are on the bus. */
+static int write_phase(struct actuation *a)
+{
+        struct daemon *d = a->d;
+        double budget_milli = INFINITY;
+        int r;
+
+        if (d->config->enforce == ENFORCE_QUOTA)
+                budget_milli = floor(fmax(0, d->capacity_milli -
+                                                     milli_from_usec(d->config->reserve.usec_per_sec)) /
+                                     QUOTA_STEP_MILLI) *
+                               QUOTA_STEP_MILLI;
+
+        for (size_t i = 0; i < a->n_units; i++) {
+                const struct service *s = a->units[i];
+                bool has_quota = wants_quota(d, s);
+                uint64_t in_force = quota_in_force(s);
+
+                a->transitions[i] = (struct enforce_transition){
+                        .in_force_milli = quota_milli_from_usec(s->is_refused && s->quota.is_ours
+                                                                        ? s->quota.read
+                                                                        : in_force),
+                        .wanted_milli = quota_milli_from_usec(has_quota ? s->quota.wanted : in_force),
+                        .may_write = may_write(a, s),
+                };
+        }
+        (void)enforce_next_writes(a->phase == PHASE_SHRINK ? ENFORCE_SHRINK : ENFORCE_GROW, a->transitions,
+                                  a->n_units, budget_milli, d->config->min_change, a->quota_milli);
+
+        a->n_settings = 0;
+        for (size_t i = 0; i < a->n_units; i++) {
+                struct service *s = a->units[i];
+                struct systemd_setting *setting = &a->settings[a->n_settings];
+                bool will_grow = a->transitions[i].wanted_milli > a->transitions[i].in_force_milli;
+
+                if (!a->transitions[i].may_write)
+                        continue;
+                *setting = (struct systemd_setting){
+                        .unit = s->unit,
+                        .set_quota = a->quota_milli[i] >= 0,
+                        .quota_usec_per_sec = usec_from_quota_milli(a->quota_milli[i]),
+                        /* One call a unit: the weight goes along with the quota. */
+                        .set_weight = wants_weight(d, s) && (a->phase == PHASE_GROW || !will_grow),
+                        .cpu_weight = s->weight.wanted,
+                };
+                if (!setting->set_quota && !setting->set_weight)
+                        continue;
+                r = give_back_prepare(&d->state, d->root, s->systemd, setting);
+                if (r == -EBADMSG) {
+                        log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
+                                 "%s has a runtime drop-in that cannot be kept for later; it is left alone.",
+                                 s->unit);
+                        continue;
+                }
+                if (r < 0)
+                        return r;
+                a->written[a->n_settings++] = s;
+        }
+        if (a->n_settings == 0)
+                return 0;
+        r = state_file_save(&d->state);
+        if (r < 0)
+                return r;
+        r = systemd_manager_set(d->systemd, a->settings, a->n_settings, on_written, on_batch_done, a);
+        return r < 0 ? r : 1;
+}
+
+static void next_phase(struct actuation *a)
+{
+        int r = 0;
+
+        while (a->phase < PHASE_GROW) {
+                a->phase++;
+                r = write_phase(a);
+                if (r != 0)
+                        break;
+        }
+        if (r > 0)
+                return;
+        if (r < 0)
+                log_errno(LOG_ERR, MSG_EPOCH_FAILED, r,
+                          "Could not write down what units had before; nothing more is changed (%s)",
+                          a->d->runtime_dir);
+        /* What was applied and is still "intended" only on disk is restored all the same; this is
+         * for the next reader. */
+        (void)state_file_save(&a->d->state);
+        finish(a);
+}
+
+static void on_looked(void *userdata, const char *unit, int error)
+{
+        struct actuation *a = userdata;
+
+        if (--a->n_looking == 0)
+                next_phase(a);
+}
+
+void actuate(struct daemon *d)
+{
+        struct actuation *a;
+        size_t n = 0;
+
+        if (d->mode != CONFIG_MODE_ENFORCE || d->actuation || d->release || d->is_stopping ||
+            !d->is_ready)
+                return;
+        a = calloc(1, sizeof *a);
+        if (!a)
+                return;
+        a->d = d;
+        for (size_t i = 0; i < d->n_services; i++)
+                n += d->services[i]->config || d->services[i]->is_holder;
+        a->units = calloc(n + 1, sizeof *a->units);
+        a->transitions = calloc(n + 1, sizeof *a->transitions);
+        a->quota_milli = calloc(n + 1, sizeof *a->quota_milli);
+        a->settings = calloc(n + 1, sizeof *a->settings);
+        a->written = calloc(n + 1, sizeof *a->written);
+        if (!a->units || !a->transitions || !a->quota_milli || !a->settings || !a->written) {
+                actuation_free(a);
+                return;
+        }
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+
+                /* A unit that stopped keeps its quota a while: it counts, but is not written. */
+                if (s->systemd && ((s->config && (service_plays(s) ? s->has_decision : s->quota.is_ours)) ||
+                                   (s->is_holder && s->own_group != ENFORCE_NO_GROUP)))
+                        a->units[a->n_units++] = s;
+        }
+
+        d->actuation = a;
+        a->n_looking = 1;
+        for (size_t i = 0; i < a->n_units; i++) {
+                struct service *s = a->units[i];
+
+                if ((s->quota.is_ours && s->weight.is_ours) || !(wants_quota(d, s) || wants_weight(d, s)))
+                        continue;
+                if (systemd_manager_refresh(d->systemd, s->unit, on_looked, a) >= 0)
+                        a->n_looking++;
+        }
+        on_looked(a, NULL, 0);
+}
+
+/* ---- other people's changes -------------------------------------------------------------------- */
+
+struct suspicion {
+        struct daemon *d;
+        bool after_reload;
+};
+
+static void surrender(struct daemon *d, struct service *s, struct managed_value *v, const char *property)
+{
+        const char *units[] = { s->unit };
+
+        v->is_foreign = true;
+        d->n_foreign++;
+        for (size_t i = 0; i < EPOCH_RECENT; i++)
+                s->recent_milli[i] = -1;
+        s->has_decision = false;
+        log_unit(LOG_WARNING, MSG_UNIT_FOREIGN, s->unit,
+                 "Someone else changed %s= of %s: it is theirs now and is left alone until \"coallocctl adopt %s\".",
+                 property, s->unit, s->unit);
+        (void)release_units(d, units, 1, NULL, NULL);
+}
+
+/* A daemon-reload can bring back what was there before us (a drop-in of ours that was removed): that
+ * is no one's decision about this value, it is put right. Any other value is somebody's. */
+static bool is_somebodys(const struct managed_value *v, uint64_t property, const struct state_value *record,
+                         bool after_reload)
+{
+        if (!v->is_ours || property == v->applied)
+                return false;
+        return !(after_reload && record && property == record->prior);
+}
+
+static void on_suspect_read(void *userdata, const char *unit, int error)
+{
+        struct suspicion *q = userdata;
+        struct daemon *d = q->d;
+        struct service *s = services_find(d, unit);
+        const struct state_record *record = state_file_find(&d->state, unit);
+        bool after_reload = q->after_reload;
+
+        free(q);
+        if (!s)
+                return;
+        s->is_checking = false;
+        if (error < 0 || !s->systemd || !s->systemd->is_active || s->is_releasing)
+                return;
+        if (is_somebodys(&s->quota, s->systemd->quota_usec_per_sec, record ? &record->quota : NULL,
+                         after_reload))
+                surrender(d, s, &s->quota, "CPUQuota");
+        else if (is_somebodys(&s->weight, s->systemd->cpu_weight, record ? &record->weight : NULL,
+                              after_reload))
+                surrender(d, s, &s->weight, "CPUWeight");
+        else {
+                /* systemd agrees with us, or fell back: what counts from here is what is there. */
+                if (s->quota.is_ours)
+                        s->quota.applied = s->quota.read;
+                if (s->weight.is_ours && s->weight.read != USEC_UNSET)
+                        s->weight.applied = s->weight.read;
+        }
+}
+
+void actuate_check_foreign(struct daemon *d, bool after_reload)
+{
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                struct suspicion *q;
+
+                if (!s->systemd || !s->systemd->is_active || s->is_checking || s->is_releasing)
+                        continue;
+                read_back(s);
+                if (!(s->quota.is_ours || s->weight.is_ours) || kernel_agrees(s)) {
+                        s->is_refused = false;
+                        continue;
+                }
+                q = malloc(sizeof *q);
+                if (!q)
+                        return;
+                *q = (struct suspicion){ .d = d, .after_reload = after_reload };
+                s->is_checking = true;
+                if (systemd_manager_refresh(d->systemd, s->unit, on_suspect_read, q) < 0) {
+                        s->is_checking = false;
+                        free(q);
+                }
+        }
+}
+
+void actuate_adopt(struct daemon *d, struct service *s)
+{
+        s->quota.is_foreign = s->weight.is_foreign = false;
+        log_unit(LOG_NOTICE, MSG_UNIT_MANAGED, s->unit, "%s is adopted: managed again from the next epoch on.",
+                 s->unit);
+}

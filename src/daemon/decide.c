@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "daemon/daemon.h"
+
+#include "util/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Use below this is housekeeping, not a busy sibling. */
+#define BUSY_MILLI 10.0
+
+/* ---- host -------------------------------------------------------------------------------------- */
+
+static void measure_host(struct daemon *d)
+{
+        const struct host_counters *now = &d->host_counters, *then = &d->epoch_start;
+        double total_milli = now->capacity_milli, steal_milli = 0, busy_milli = 0;
+        struct demand_context c = {
+                .epoch_usec = d->config->epoch_usec,
+                .sample_interval_usec = d->config->sample_interval_usec,
+                .allocation_milli = -1,
+                .quota_milli = INFINITY,
+                .max_milli = INFINITY,
+        };
+        struct demand_estimate unmanaged;
+        bool is_full;
+
+        if (!d->has_host_counters)
+                return;
+        if (d->has_epoch_start && now->at_usec > then->at_usec) {
+                double wall_usec = now->at_usec - then->at_usec;
+
+                if (now->steal_usec > then->steal_usec)
+                        steal_milli = (now->steal_usec - then->steal_usec) / wall_usec * MILLI_PER_CPU;
+                if (now->busy_usec > then->busy_usec)
+                        busy_milli = (now->busy_usec - then->busy_usec) / wall_usec * MILLI_PER_CPU;
+        }
+        d->epoch_start = *now;
+        d->has_epoch_start = true;
+
+        total_milli = fmax(0, total_milli - steal_milli);
+        d->host_idle_share = total_milli > 0 ? fmax(0, 1 - busy_milli / total_milli) : 0;
+        d->capacity_milli = total_milli;
+        if (d->config->capacity.is_set)
+                d->capacity_milli = fmin(total_milli, milli_from_usec(d->config->capacity.usec_per_sec));
+
+        /* What is unmanaged is held to the same standard: on a full host its use is not its load. */
+        is_full = d->host_idle_share < 0.05;
+        demand_estimate(&d->unmanaged, &c, &unmanaged);
+        if (unmanaged.is_known)
+                d->unmanaged_load_milli = demand_track_peak(d->unmanaged_load_milli,
+                                                            unmanaged.use_peak_milli, is_full,
+                                                            d->config->epoch_usec);
+}
+
+/* CPUs came or went: amounts in %host mean something else now. */
+static void notice_hotplug(struct daemon *d)
+{
+        _cleanup_diagnostics_ struct diagnostics findings = { 0 };
+        unsigned n_cpus;
+
+        if (host_cpu_count(&d->host, &n_cpus) < 0 || n_cpus == 0 || n_cpus == d->n_cpus)
+                return;
+        log_plain(LOG_NOTICE, MSG_CONFIG_LOADED, "The host has %u CPUs now (before: %u).", n_cpus,
+                  d->n_cpus);
+        d->n_cpus = n_cpus;
+        (void)config_resolve(d->config, n_cpus, &findings);
+        for (size_t i = 0; i < findings.n_items; i++)
+                log_plain(LOG_WARNING, MSG_CONFIG_LOADED, "%s", findings.items[i].text);
+}
+
+/* ---- the tree of slices ------------------------------------------------------------------------- */
+
+static size_t group_of_slice(struct daemon *d, const char *slice)
+{
+        struct service *holder;
+        size_t parent;
+
+        if (slice[0] == '\0' || strcmp(slice, "-.slice") == 0)
+                return 0;
+        holder = services_find(d, slice);
+        if (!holder || !holder->systemd)
+                return 0;
+        if (holder->own_group != ENFORCE_NO_GROUP)
+                return holder->own_group;
+
+        parent = group_of_slice(d, holder->systemd->slice);
+        holder->own_group = d->n_groups++;
+        d->groups[holder->own_group] = (struct service_group){ .service = holder };
+        d->enforce_groups[holder->own_group] = (struct enforce_group){
+                .parent = parent,
+                .prior_weight = holder->weight.is_ours || holder->systemd->cpu_weight == SYSTEMD_UNSET
+                                        ? CPU_WEIGHT_DEFAULT
+                                        : (unsigned)holder->systemd->cpu_weight,
+                .may_change = !holder->is_off_limits && !holder->weight.is_foreign &&
+                              !holder->is_releasing,
+        };
+        return holder->own_group;
+}
+
+/* A weight of ours may be in force: what was there before it is on record. */
+static void correct_prior_weight(struct daemon *d, size_t group)
+{
+        const struct state_record *r = state_file_find(&d->state, d->groups[group].service->unit);
+
+        if (r && r->weight.is_ours)
+                d->enforce_groups[group].prior_weight = r->weight.prior == SYSTEMD_UNSET
+                                                                ? CPU_WEIGHT_DEFAULT
+                                                                : (unsigned)r->weight.prior;
+}
+
+static void build_groups(struct daemon *d)
+{
+        for (size_t i = 0; i < d->n_services; i++)
+                d->services[i]->own_group = d->services[i]->group = ENFORCE_NO_GROUP;
+        d->groups[0] = (struct service_group){ 0 };
+        d->enforce_groups[0] = (struct enforce_group){ .parent = ENFORCE_NO_GROUP };
+        d->n_groups = 1;
+
+        for (size_t i = 0; i < d->n_services; i++)
+                if (service_plays(d->services[i]))
+                        d->services[i]->group = group_of_slice(d, d->services[i]->systemd->slice);
+        for (size_t g = 1; g < d->n_groups; g++)
+                correct_prior_weight(d, g);
+
+        /* Busy members that are not ours: their weights count against ours. */
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                const struct service *holder;
+                size_t g = 0;
+
+                if (!s->systemd || s->group != ENFORCE_NO_GROUP || s->own_group != ENFORCE_NO_GROUP ||
+                    s->estimate.use_mean_milli < BUSY_MILLI)
+                        continue;
+                holder = services_find(d, s->systemd->slice);
+                if (holder)
+                        g = holder->own_group;
+                else if (s->systemd->slice[0] != '\0' && strcmp(s->systemd->slice, "-.slice") != 0)
+                        continue;
+                if (g == ENFORCE_NO_GROUP)
+                        continue;
+                d->enforce_groups[g].busy_unmanaged_weight += s->systemd->cpu_weight == SYSTEMD_UNSET
+                                                                      ? CPU_WEIGHT_DEFAULT
+                                                                      : (double)s->systemd->cpu_weight;
+        }
+}
+
+/* An administrator's quota on the unit or on a slice around it bounds what can be given. */
+static double bound_of(struct daemon *d, const struct service *s)
+{
+        double bound = INFINITY;
+        const struct service *holder = s;
+
+        if (s->config->max.is_set)
+                bound = milli_from_usec(s->config->max.usec_per_sec);
+        else if (service_prior_quota(d, s) != USEC_UNSET)
+                bound = milli_from_usec(service_prior_quota(d, s));
+
+        while ((holder = services_find(d, holder->systemd->slice)) && holder->systemd)
+                if (holder->systemd->quota_usec_per_sec != SYSTEMD_UNSET)
+                        bound = fmin(bound, milli_from_usec(holder->systemd->quota_usec_per_sec));
+        return bound;
+}
+
+/* ---- an epoch ---------------------------------------------------------------------------------- */
+
+static int make_room(struct daemon *d)
+{
+        size_t n = d->n_services, needed;
+
+        if (n > d->n_players_allocated) {
+                size_t more = n + n / 2 + 16;
+                void *p;
+
+#define GROW(field, count)                                                                         \
+        do {                                                                                       \
+                p = reallocarray(d->field, (count), sizeof *d->field);                             \
+                if (!p)                                                                            \
+                        return -ENOMEM;                                                            \
+                d->field = p;                                                                      \
+        } while (0)
+                GROW(players, more);
+                GROW(inputs, more);
+                GROW(decisions, more);
+                GROW(groups, more + 1);
+                GROW(enforce_groups, more + 1);
+                GROW(group_weights, more + 1);
+#undef GROW
+                d->n_players_allocated = more;
+        }
+        needed = epoch_workspace_size(d->n_players_allocated, d->n_players_allocated + 1);
+        if (needed > d->workspace_size) {
+                void *bigger = realloc(d->workspace_buffer, needed);
+
+                if (!bigger)
+                        return -ENOMEM;
+                d->workspace_buffer = bigger;
+                d->workspace_size = needed;
+        }
+        return 0;
+}
+
+static double total_weight(const struct daemon *d)
+{
+        double sum = 0;
+
+        for (size_t i = 0; i < d->n_services; i++)
+                if (service_plays(d->services[i]))
+                        sum += d->services[i]->config->weight;
+        return sum;
+}
+
+static void estimate_all(struct daemon *d)
+{
+        double weight_sum = total_weight(d);
+        double bargained_milli = fmax(0, d->capacity_milli -
+                                                 milli_from_usec(d->config->reserve.usec_per_sec));
+
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                struct demand_context c = {
+                        .epoch_usec = d->config->epoch_usec,
+                        .sample_interval_usec = d->config->sample_interval_usec,
+                        .allocation_milli = -1,
+                        .quota_milli = INFINITY,
+                        .max_milli = INFINITY,
+                        .host_idle_share = d->host_idle_share,
+                };
+
+                if (service_plays(s)) {
+                        c.baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec);
+                        c.max_milli = fmax(bound_of(d, s), c.baseline_milli);
+                        c.allocation_milli = s->recent_milli[0];
+                        if (s->quota.is_ours && s->quota.applied != USEC_UNSET)
+                                c.quota_milli = milli_from_usec(s->quota.applied);
+                        c.is_starting = s->systemd->n_starting > 0 ||
+                                        (s->demand.n_estimates == 0 && s->recent_milli[0] < 0);
+                        c.grace_milli = weight_sum > 0 ? bargained_milli * s->config->weight / weight_sum
+                                                       : bargained_milli;
+                }
+                if (s->reader.dir_fd >= 0)
+                        demand_estimate(&s->demand, &c, &s->estimate);
+                else
+                        memset(&s->estimate, 0, sizeof s->estimate);
+        }
+}
+
+static void gather_players(struct daemon *d)
+{
+        d->n_players = 0;
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                struct epoch_service *in;
+
+                if (!service_plays(s))
+                        continue;
+                d->players[d->n_players] = s;
+                in = &d->inputs[d->n_players++];
+                *in = (struct epoch_service){
+                        .floor_milli = milli_from_usec(s->config->floor.usec_per_sec),
+                        .baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec),
+                        .max_milli = bound_of(d, s),
+                        .weight = s->config->weight,
+                        .need_milli = fmin(s->estimate.need_milli, 1e12),
+                        .load_milli = s->estimate.load_milli,
+                        .hardship = s->estimate.hardship,
+                        /* A service that is starting is not stale: its grace is its need. */
+                        .is_known = s->estimate.is_known || s->estimate.reason == DEMAND_STARTING,
+                        .group = s->group,
+                };
+                memcpy(in->recent_milli, s->recent_milli, sizeof in->recent_milli);
+        }
+}
+
+/* Too long without data: what is not known is not guessed. */
+static void give_back_stale(struct daemon *d)
+{
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                const char *units[] = { s->unit };
+                bool is_gone = s->systemd && !s->systemd->is_active;
+
+                s->n_epochs_inactive = is_gone ? s->n_epochs_inactive + 1 : 0;
+                if (s->is_releasing || !(s->quota.is_ours || s->weight.is_ours))
+                        continue;
+                if (s->n_epochs_inactive > 1 && !s->is_holder) {
+                        /* A stopped unit keeps its quota for one epoch, in case it is a restart: the
+                         * sum then still holds the moment it is back. */
+                        (void)release_units(d, units, 1, NULL, NULL);
+                } else if (s->config && s->demand.n_missing >= STALE_EPOCHS_MAX && s->has_decision) {
+                        log_unit(LOG_WARNING, MSG_UNIT_STALE, s->unit,
+                                 "No measurements of %s for %u epochs; giving it back until there are.",
+                                 s->unit, s->demand.n_missing);
+                        for (size_t k = 0; k < EPOCH_RECENT; k++)
+                                s->recent_milli[k] = -1;
+                        s->has_decision = false;
+                        (void)release_units(d, units, 1, NULL, NULL);
+                }
+        }
+}
+
+static void take_decision(struct daemon *d)
+{
+        for (size_t i = 0; i < d->n_players; i++) {
+                struct service *s = d->players[i];
+                const struct epoch_decision *decision = &d->decisions[i];
+
+                for (size_t k = EPOCH_RECENT - 1; k > 0; k--)
+                        s->recent_milli[k] = s->recent_milli[k - 1];
+                s->recent_milli[0] = decision->alloc_milli;
+                s->decision = *decision;
+                s->has_decision = true;
+
+                s->quota.wanted = d->config->enforce == ENFORCE_WEIGHT
+                                          ? USEC_UNSET
+                                          : usec_from_quota_milli(decision->quota_milli);
+                s->weight.wanted = decision->cpu_weight > 0 ? decision->cpu_weight : USEC_UNSET;
+        }
+        for (size_t g = 1; g < d->n_groups; g++) {
+                struct service *s = d->groups[g].service;
+
+                s->weight.wanted = d->group_weights[g] > 0 ? d->group_weights[g] : USEC_UNSET;
+        }
+}
+
+static void report_changes(struct daemon *d, enum tier tier_before, bool had_outcome)
+{
+        const struct epoch_outcome *o = &d->outcome;
+        struct journal_fields f = { .message_id = MSG_TIER_CHANGED, .epoch = d->epoch.epoch };
+
+        if (!had_outcome || o->market.tier != tier_before)
+                journal_log(LOG_INFO, &f, "The host is %s (scarcity %.2f).",
+                            tier_to_string(o->market.tier), o->market.scarcity);
+        if (o->is_rolled_back) {
+                f.message_id = MSG_GATE_ROLLED_BACK;
+                journal_log(LOG_WARNING, &f,
+                            "Allocations made things worse three times in a row; back to an earlier one, holding for %u epochs.",
+                            GATE_FREEZE_EPOCHS);
+        } else if (o->gate.verdict == VERDICT_HOLD && !o->is_frozen && isfinite(o->gate.v_before)) {
+                d->n_vetoes++;
+                f.message_id = MSG_GATE_HELD;
+                journal_log(LOG_NOTICE, &f, "The gate vetoed a change: V would not have fallen from %.6g.",
+                            o->gate.v_before);
+        }
+}
+
+static void run_epoch(struct daemon *d)
+{
+        struct epoch_workspace w;
+        struct epoch_rules rules;
+        enum tier tier_before = d->outcome.market.tier;
+        bool had_outcome = d->has_outcome;
+        int r;
+
+        notice_hotplug(d);
+        measure_host(d);
+        if (!d->has_host_counters || !d->is_listed)
+                return;
+        if (!actuate_is_busy(d)) {
+                actuate_check_foreign(d, false);
+                services_sweep(d);
+        }
+        services_mark_nested(d);
+
+        r = make_room(d);
+        if (r < 0)
+                goto fail;
+        estimate_all(d);
+        give_back_stale(d);
+        build_groups(d);
+        gather_players(d);
+
+        rules = (struct epoch_rules){
+                .capacity_milli = d->capacity_milli,
+                .reserve_milli = milli_from_usec(d->config->reserve.usec_per_sec),
+                .unmanaged_milli = d->unmanaged_load_milli,
+                .headroom_milli = milli_from_usec(d->config->headroom.usec_per_sec),
+                .spare = d->config->spare,
+                .overload = d->config->overload,
+                .enforce = d->config->enforce,
+                .is_frozen = d->is_frozen,
+        };
+        epoch_workspace_init(&w, d->workspace_buffer, d->n_players_allocated,
+                             d->n_players_allocated + 1);
+        r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, d->enforce_groups, d->n_groups, &w,
+                         d->decisions, d->group_weights, &d->outcome);
+        if (r < 0)
+                goto fail;
+        d->has_outcome = true;
+        d->last_epoch_error = 0;
+        take_decision(d);
+        report_changes(d, tier_before, had_outcome);
+        if (!d->is_frozen)
+                actuate(d);
+        manager_bus_epoch_done(d);
+        daemon_notify_status(d);
+        return;
+
+fail:
+        /* Said once per cause: the same every epoch would drown it. */
+        if (r != d->last_epoch_error) {
+                if (r == -ENOSPC)
+                        log_plain(LOG_ERR, MSG_EPOCH_FAILED,
+                                  "%zu services but fewer whole percents of CPU to give; everything stays as it is. Use Enforce=both, or fewer services.",
+                                  d->n_players);
+                else
+                        log_errno(LOG_ERR, MSG_EPOCH_FAILED, r,
+                                  "Could not decide this epoch; everything stays as it is");
+        }
+        d->last_epoch_error = r;
+}
+
+static int on_epoch(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct daemon *d = userdata;
+        uint64_t now_usec = daemon_now_usec(d);
+
+        if (!d->is_stopping)
+                run_epoch(d);
+
+        d->next_epoch_usec += d->config->epoch_usec;
+        if (d->next_epoch_usec <= now_usec)
+                d->next_epoch_usec = now_usec + d->config->epoch_usec;
+        (void)sd_event_source_set_time(source, d->next_epoch_usec);
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+void decide_restart_clock(struct daemon *d)
+{
+        d->next_epoch_usec = daemon_now_usec(d) + d->config->epoch_usec;
+        if (d->epoch_timer) {
+                (void)sd_event_source_set_time(d->epoch_timer, d->next_epoch_usec);
+                (void)sd_event_source_set_enabled(d->epoch_timer, SD_EVENT_ONESHOT);
+        }
+}
+
+int decide_start(struct daemon *d)
+{
+        int r;
+
+        decide_restart_clock(d);
+        r = sd_event_add_time(d->event, &d->epoch_timer, CLOCK_MONOTONIC, d->next_epoch_usec, 10000,
+                              on_epoch, d);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_description(d->epoch_timer, "epoch");
+}
+
+void decide_free(struct daemon *d)
+{
+        free(d->workspace_buffer);
+        free(d->players);
+        free(d->inputs);
+        free(d->decisions);
+        free(d->groups);
+        free(d->enforce_groups);
+        free(d->group_weights);
+        free(d->records);
+}

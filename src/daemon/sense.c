@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "daemon/daemon.h"
+
+#include "util/journal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t daemon_now_usec(struct daemon *d)
+{
+        uint64_t now_usec;
+
+        if (sd_event_now(d->event, CLOCK_MONOTONIC, &now_usec) < 0)
+                return 0;
+        return now_usec;
+}
+
+/* A unit may have come back with another cgroup of the same name: that is a new player. */
+void sense_open(struct daemon *d, struct service *s)
+{
+        struct cgroup_reader fresh = CGROUP_READER_CLOSED;
+        bool is_same;
+
+        if (!s->systemd || s->systemd->control_group[0] == '\0')
+                return;
+        if (cgroup_reader_open(d->mount, s->systemd->control_group, &fresh) < 0)
+                return;
+
+        is_same = s->reader.dir_fd >= 0 && s->reader.inode == fresh.inode;
+        if (is_same) {
+                cgroup_reader_close(&fresh);
+                return;
+        }
+        cgroup_reader_close(&s->reader);
+        s->reader = fresh;
+        s->has_counters = false;
+        demand_restart(&s->demand);
+        for (size_t i = 0; i < EPOCH_RECENT; i++)
+                s->recent_milli[i] = -1;
+        s->has_decision = false;
+}
+
+/* One unit. Returns what it used since the last sample, in usec. */
+static uint64_t sample_service(struct service *s, uint64_t now_usec)
+{
+        struct unit_counters now;
+        uint64_t used_usec = 0;
+        int r;
+
+        r = cgroup_reader_sample(&s->reader, now_usec, &now);
+        if (r == -ENODEV) {
+                cgroup_reader_close(&s->reader);
+                s->has_counters = false;
+                return 0;
+        }
+        if (r < 0)
+                return 0;
+
+        if (s->has_counters && now.usage_usec > s->counters.usage_usec)
+                used_usec = now.usage_usec - s->counters.usage_usec;
+        (void)demand_observe(&s->demand, &now, s->had_own_write);
+        s->counters = now;
+        s->has_counters = true;
+        s->had_own_write = false;
+        return used_usec;
+}
+
+static void sample_all(struct daemon *d)
+{
+        struct timespec ts;
+        struct host_counters host;
+        uint64_t now_usec, managed_usec = 0, busy_usec;
+
+        /* Asked of the clock, not of the loop: the loop's "now" is the same for a whole turn, and the
+         * time between two readings has to be that of the readings. */
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        now_usec = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                uint64_t used_usec;
+
+                if (s->reader.dir_fd < 0)
+                        continue;
+                used_usec = sample_service(s, now_usec);
+                if (service_plays(s))
+                        managed_usec += used_usec;
+        }
+
+        if (host_cpu_sample(&d->host, now_usec, &host) < 0)
+                return;
+        if (d->has_host_counters && host.busy_usec >= d->host_counters.busy_usec) {
+                busy_usec = host.busy_usec - d->host_counters.busy_usec;
+                d->unmanaged_counters.at_usec = now_usec;
+                if (busy_usec > managed_usec)
+                        d->unmanaged_counters.usage_usec += busy_usec - managed_usec;
+                (void)demand_observe(&d->unmanaged, &d->unmanaged_counters, false);
+        }
+        d->host_counters = host;
+        d->has_host_counters = true;
+}
+
+static int on_sample(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct daemon *d = userdata;
+        uint64_t interval_usec = d->config->sample_interval_usec;
+        uint64_t now_usec = daemon_now_usec(d);
+
+        sample_all(d);
+
+        /* Absolute times, so that delays do not add up; samples that were missed are not made up for. */
+        d->next_sample_usec += interval_usec;
+        if (d->next_sample_usec <= now_usec)
+                d->next_sample_usec = now_usec + interval_usec;
+        (void)sd_event_source_set_time(source, d->next_sample_usec);
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+int sense_start(struct daemon *d)
+{
+        int r;
+
+        d->next_sample_usec = daemon_now_usec(d) + d->config->sample_interval_usec;
+        /* Accuracy 0 would mean 250 ms. */
+        r = sd_event_add_time(d->event, &d->sample_timer, CLOCK_MONOTONIC, d->next_sample_usec,
+                              10000, on_sample, d);
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(d->sample_timer, "sample");
+        /* Before anything else that is due: a late sample is a wrong one. */
+        return sd_event_source_set_priority(d->sample_timer, SD_EVENT_PRIORITY_IMPORTANT);
+}
