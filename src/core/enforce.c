@@ -91,6 +91,10 @@ static int partition(const struct enforce_rules *rules, const struct enforce_ser
 
         for (size_t i = 0; i < n; i++)
                 total_milli += services[i].alloc_milli;
+        /* Where little is allocated (Spare=0%, everybody idle) the percent that each must have still
+         * comes out of what was bargained over. */
+        if (total_milli < (int64_t)n * QUOTA_STEP_MILLI)
+                total_milli = (int64_t)n * QUOTA_STEP_MILLI;
         n_steps = step_floor(min_of(total_milli, rules->bargained_milli)) / QUOTA_STEP_MILLI;
         if ((int64_t)n > n_steps)
                 return -ENOSPC;
@@ -102,8 +106,10 @@ static int partition(const struct enforce_rules *rules, const struct enforce_ser
                 for (size_t i = 0; i < n; i++) {
                         double low_milli = min_of(services[i].protected_milli, services[i].alloc_milli);
                         int64_t low = rounding_up ? step_ceil(low_milli) : step_floor(low_milli);
+                        int64_t top = max_quota(services[i].max_milli);
 
-                        low = max_of(low / QUOTA_STEP_MILLI, 1);
+                        /* Max= rounds down, and binds also what was promised. */
+                        low = max_of((low < top ? low : top) / QUOTA_STEP_MILLI, 1);
                         ret[i].quota_milli = low;
                         used += low;
                 }
@@ -261,11 +267,38 @@ static bool is_tiny(int64_t from, int64_t to, double min_change)
         return distance < QUOTA_STEP_MILLI || distance < min_change * from;
 }
 
+/* A first quota adds to the sum of quotas: where that sum has a budget it waits for the shrinks. */
+static bool is_growth(const struct enforce_transition *t, bool has_budget)
+{
+        if (has_budget && t->in_force_milli == QUOTA_NONE_MILLI)
+                return t->wanted_milli != QUOTA_NONE_MILLI;
+        return t->wanted_milli > t->in_force_milli;
+}
+
+static bool is_shrink(const struct enforce_transition *t, bool has_budget)
+{
+        return t->wanted_milli < t->in_force_milli && !is_growth(t, has_budget);
+}
+
+/* What a growth may be set to when there is room for so much more; -1 if nothing fits. */
+static int64_t grown_within(const struct enforce_transition *t, double room_milli)
+{
+        double fits_milli;
+
+        if (t->wanted_milli == QUOTA_NONE_MILLI)
+                return QUOTA_NONE_MILLI;
+        /* The remainder of somebody else's quota is no start for a unit that had none. */
+        if (t->in_force_milli == QUOTA_NONE_MILLI)
+                return t->wanted_milli <= room_milli ? t->wanted_milli : -1;
+        fits_milli = t->in_force_milli + max_of(room_milli, 0);
+        return t->wanted_milli <= fits_milli ? t->wanted_milli : step_floor(fits_milli);
+}
+
 size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
                            double budget_milli, double min_change, int64_t ret_quota[])
 {
-        double after_milli = 0, room_milli;
-        bool is_crowded;
+        double after_milli = 0, room_milli = budget_milli;
+        bool has_budget = isfinite(budget_milli), is_crowded;
         size_t n_writes = 0;
 
         /* What would be in force if small shrinks were skipped and everything else were done. */
@@ -275,41 +308,30 @@ size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transi
                 int64_t then = skipped ? t[i].in_force_milli : t[i].wanted_milli;
 
                 after_milli += then == QUOTA_NONE_MILLI ? 0 : then;
+                /* Room is counted from what is in force, not from what was wished for. */
+                room_milli -= t[i].in_force_milli == QUOTA_NONE_MILLI ? 0 : t[i].in_force_milli;
                 ret_quota[i] = -1;
         }
         is_crowded = after_milli > budget_milli;
 
-        if (phase == ENFORCE_SHRINK) {
-                for (size_t i = 0; i < n; i++) {
-                        if (!t[i].may_write || t[i].wanted_milli >= t[i].in_force_milli)
-                                continue;
-                        if (is_tiny(t[i].in_force_milli, t[i].wanted_milli, min_change) && !is_crowded)
-                                continue;
-                        ret_quota[i] = t[i].wanted_milli;
-                        n_writes++;
-                }
-                return n_writes;
-        }
-
-        /* Room is counted from what is in force, not from what was wished for. */
-        room_milli = budget_milli;
-        for (size_t i = 0; i < n; i++)
-                if (t[i].in_force_milli != QUOTA_NONE_MILLI)
-                        room_milli -= t[i].in_force_milli;
         for (size_t i = 0; i < n; i++) {
-                int64_t to = t[i].wanted_milli;
+                int64_t from = t[i].in_force_milli, to = t[i].wanted_milli;
 
-                if (!t[i].may_write || to <= t[i].in_force_milli ||
-                    is_tiny(t[i].in_force_milli, to, min_change))
+                if (!t[i].may_write || from == to)
                         continue;
-                if (isfinite(budget_milli)) {
-                        double fits_milli = t[i].in_force_milli + max_of(room_milli, 0);
-
-                        if (to > fits_milli)
-                                to = step_floor(fits_milli);
-                        if (to <= t[i].in_force_milli)
+                if (phase == ENFORCE_SHRINK) {
+                        if (!is_shrink(&t[i], has_budget) ||
+                            (is_tiny(from, to, min_change) && !is_crowded))
                                 continue;
-                        room_milli -= to - t[i].in_force_milli;
+                } else {
+                        if (!is_growth(&t[i], has_budget))
+                                continue;
+                        if (has_budget)
+                                to = grown_within(&t[i], room_milli);
+                        if (to < 0 || is_tiny(from, to, min_change))
+                                continue;
+                        if (to != QUOTA_NONE_MILLI)
+                                room_milli -= from == QUOTA_NONE_MILLI ? to : to - from;
                 }
                 ret_quota[i] = to;
                 n_writes++;

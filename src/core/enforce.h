@@ -69,8 +69,10 @@ bool enforce_is_satisfied(double alloc_milli, double load_milli);
  * @ret:               n settings
  * @ret_group_weight:  n_groups weights; 0 = leave alone
  *
- * With ENFORCE_QUOTA: sum of quotas <= floor(min(sum x, bargained) / 1 %) whole percents, each at least 1 %;
- * protected levels round up as long as the sum allows. Cost: O(n log n + groups), no allocation.
+ * With ENFORCE_QUOTA: the sum of the quotas is at most floor(min(sum x, bargained) / 1 %) whole percents,
+ * each at least 1 % (which may make the sum more than sum x, never more than what was bargained over);
+ * protected levels round up as long as the sum allows, Max= rounds down.
+ * Cost: O(n log n + groups), no allocation.
  *
  * Return: 0; -ENOSPC if there are more services than whole percents to give (ENFORCE_QUOTA);
  * -EINVAL on input that is not finite or out of range. Outputs are scratch on failure.
@@ -82,14 +84,16 @@ int enforce_settings(const struct enforce_rules *rules, const struct enforce_ser
 
 /* One unit on its way from the quota in force to the one wanted. */
 struct enforce_transition {
-        int64_t in_force_milli;         /* QUOTA_NONE_MILLI = none */
+        int64_t in_force_milli;         /* QUOTA_NONE_MILLI = none. While a write is unconfirmed: the
+                                         * larger of what was read back and what was asked for */
         int64_t wanted_milli;
         bool may_write;                 /* false: written less than 2 s ago, foreign, inactive */
 };
 
 /* Which quotas to write now, out of a transition. */
 enum enforce_phase {
-        ENFORCE_SHRINK,                 /* first: everything that gets smaller */
+        ENFORCE_SHRINK,                 /* first: everything that gets smaller; a first quota is none of
+                                         * these where quotas have a budget, since it adds to their sum */
         ENFORCE_GROW,                   /* after every shrink is confirmed, from values in force */
 };
 
@@ -101,9 +105,10 @@ enum enforce_phase {
  * @ret_quota:    n entries: the value to write, or -1 to leave the unit alone. A growth that does not
  *                fit the budget is cut to what fits, in whole percents.
  *
- * A skipped shrink is not skipped when a growth needs its room. Call with ENFORCE_SHRINK, carry the
- * writes out, read back, call with ENFORCE_GROW and the values then in force: at no instant does the
- * sum of quotas exceed the budget, whichever writes failed.
+ * A first quota is written whole or, if it does not fit, not yet. A skipped shrink is not skipped when
+ * a growth needs its room. Call with ENFORCE_SHRINK, carry the writes out, read back, call with
+ * ENFORCE_GROW and the values then in force: once within the budget, the sum of the finite quotas
+ * never leaves it, whichever writes failed or are late.
  *
  * Return: number of writes.
  */
