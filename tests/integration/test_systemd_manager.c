@@ -5,6 +5,7 @@
 #include "lib/fake_systemd.h"
 #include "lib/fake_tree.h"
 #include "lib/testing.h"
+#include "lib/testing_loop.h"
 #include "platform/systemd_manager.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #define UNSET SYSTEMD_UNSET
-#define PATIENCE_USEC (5 * UINT64_C(1000000))
 
 static sd_event *event;
 static struct fake_tree *tree;
@@ -102,38 +102,10 @@ static void teardown(void)
         event = sd_event_unref(event);
 }
 
-static uint64_t now(void)
-{
-        struct timespec ts;
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-/* Lets the loop run until the condition holds. */
-#define RUN_UNTIL(condition)                                                            \
-        do {                                                                            \
-                uint64_t give_up_usec = now() + PATIENCE_USEC;                          \
-                while (!(condition)) {                                                  \
-                        ck_assert_msg(now() < give_up_usec, "waited for " #condition);  \
-                        ck_assert_int_ge(sd_event_run(event, 10000), 0);                \
-                }                                                                       \
-        } while (0)
-
-/* Lets the loop run until nobody has anything to do but to wait for time to pass. */
-static void run_until_quiet(void)
-{
-        unsigned n_turns = 0;
-
-        for (int r; (r = sd_event_run(event, 0)) != 0;) {
-                ck_assert_int_ge(r, 0);
-                ck_assert_msg(++n_turns < 1000000, "the loop never comes to rest");
-        }
-}
-
 static void start(void)
 {
         ck_assert_int_eq(systemd_manager_start(manager), 0);
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 1);
 }
 
 static void set_quota(const char *unit, uint64_t quota)
@@ -221,7 +193,7 @@ START_TEST(a_unit_that_nobody_wants_is_neither_read_nor_reported)
         start();
         ck_assert_ptr_null(systemd_manager_find(manager, "other.service"));
         fake_systemd_restart(fake, "other.service");
-        run_until_quiet();
+        testing_run_until_quiet(event);
         ck_assert_uint_eq(fake->n_get_all, 0);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 0);
 }
@@ -231,7 +203,7 @@ START_TEST(a_unit_that_appears_later_is_found)
 {
         start();
         fake_systemd_add(fake, "new.service", "/system.slice/new.service");
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_FOUND] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_FOUND] == 1);
         ck_assert_str_eq(must_find("new.service")->control_group, "/system.slice/new.service");
 }
 END_TEST
@@ -240,7 +212,7 @@ START_TEST(a_unit_that_appears_inactive_is_found_by_a_listing)
 {
         start();
         fake_systemd_add(fake, "new.service", NULL);
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_FOUND] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_FOUND] == 1);
         ck_assert_uint_eq(fake->n_get_all, 0);
 }
 END_TEST
@@ -251,7 +223,7 @@ START_TEST(a_unit_that_was_active_before_its_unitnew_is_found)
         start();
         struct fake_systemd_unit *f = fake_systemd_add(fake, "run.service", NULL);
         f->active_state = "active";
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_FOUND] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_FOUND] == 1);
         ck_assert(must_find("run.service")->is_active);
 }
 END_TEST
@@ -264,19 +236,19 @@ START_TEST(a_unit_that_stops_is_followed_until_it_is_unloaded)
         u->userdata = fake;
 
         fake_systemd_set_state(fake, "web.service", "inactive", "dead");
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_CHANGED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_CHANGED] == 1);
         ck_assert(!u->is_active);
         ck_assert_str_eq(u->control_group, "");
 
         fake_systemd_find(fake, "web.service")->control_group[1] = 'S';
         fake_systemd_set_state(fake, "web.service", "active", "running");
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_CHANGED] == 2);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_CHANGED] == 2);
         ck_assert(u->is_active);
         ck_assert_str_eq(u->control_group, "/System.slice/web.service");
         ck_assert_ptr_eq(u->userdata, fake);
 
         fake_systemd_unload(fake, "web.service");
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_LOST] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_LOST] == 1);
         ck_assert_ptr_null(systemd_manager_find(manager, "web.service"));
 }
 END_TEST
@@ -287,7 +259,7 @@ START_TEST(a_restart_too_fast_to_be_seen_is_told_by_its_invocation)
         start();
         sd_id128_t before = must_find("web.service")->invocation_id;
         fake_systemd_restart(fake, "web.service");
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_CHANGED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_CHANGED] == 1);
         ck_assert(!sd_id128_equal(before, must_find("web.service")->invocation_id));
 }
 END_TEST
@@ -299,7 +271,7 @@ START_TEST(a_unit_that_reloads_its_configuration_is_not_read_again)
         unsigned n = fake->n_get_all;
         fake_systemd_set_state(fake, "web.service", "reloading", "running");
         fake_systemd_set_state(fake, "web.service", "active", "running");
-        run_until_quiet();
+        testing_run_until_quiet(event);
         ck_assert_uint_eq(fake->n_get_all, n);
         ck_assert(must_find("web.service")->is_active);
 }
@@ -313,10 +285,10 @@ START_TEST(a_unit_that_goes_while_it_is_read_is_not_read_for_ever)
         fake_systemd_unload(fake, "ghost.slice");
         fake_systemd_set_state(fake, "ghost.slice", "active", "running");
         fake_systemd_unload(fake, "ghost.slice");
-        run_until_quiet();
+        testing_run_until_quiet(event);
         unsigned n_list = fake->n_list;
         fake_systemd_add(fake, "marker.service", NULL);
-        RUN_UNTIL(systemd_manager_find(manager, "marker.service") != NULL);
+        RUN_UNTIL(event, systemd_manager_find(manager, "marker.service") != NULL);
         ck_assert_uint_le(fake->n_list, n_list + 2);
         ck_assert_uint_le(fake->n_get_all, 2);
         ck_assert_ptr_null(systemd_manager_find(manager, "ghost.slice"));
@@ -330,7 +302,7 @@ START_TEST(a_listing_answers_for_what_signals_did_not_tell)
         start();
         fake_systemd_find(fake, "a.slice")->is_loaded = false;
         systemd_manager_relist(manager);
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 2);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_LOST], 1);
         ck_assert_str_eq(last_unit, "a.slice");
 }
@@ -345,7 +317,7 @@ START_TEST(relist_asks_again_who_is_wanted)
         must_find("a.slice")->userdata = fake;
         not_wanted = "a";
         systemd_manager_relist(manager);
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 2);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 2);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_LOST], 1);
         ck_assert_ptr_null(systemd_manager_find(manager, "a.slice"));
@@ -353,7 +325,7 @@ START_TEST(relist_asks_again_who_is_wanted)
 
         not_wanted = "";
         systemd_manager_relist(manager);
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 3);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 3);
         ck_assert_ptr_null(must_find("a.slice")->userdata);
 }
 END_TEST
@@ -366,7 +338,7 @@ START_TEST(a_failed_reading_is_tried_again)
         start();
         ck_assert_ptr_null(systemd_manager_find(manager, "web.service"));
         fake->fail_error[0] = 0;
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_FOUND] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_FOUND] == 1);
         ck_assert_uint_eq(n_events[SYSTEMD_LISTED], 1);
 }
 END_TEST
@@ -385,14 +357,14 @@ START_TEST(a_starting_service_counts_in_every_slice_around_it)
         ck_assert_uint_eq(must_find("shop.slice")->n_starting, 0);
 
         fake_systemd_set_state(fake, "nginx.service", "activating", "start");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 1);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 1);
         ck_assert_uint_eq(must_find("shop-web.slice")->n_starting, 1);
         ck_assert_uint_eq(must_find("shop-db.slice")->n_starting, 0);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_CHANGED], 2);
         ck_assert_uint_eq(fake->n_get, 1);
 
         fake_systemd_set_state(fake, "nginx.service", "active", "running");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 0);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 0);
         ck_assert_uint_eq(must_find("shop-web.slice")->n_starting, 0);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_CHANGED], 4);
 }
@@ -409,11 +381,11 @@ START_TEST(a_service_that_starts_during_the_listing_counts)
 
         /* A slice that comes after. */
         fake_systemd_add(fake, "shop-web.slice", "/shop.slice/shop-web.slice");
-        RUN_UNTIL(systemd_manager_find(manager, "shop-web.slice") != NULL);
+        RUN_UNTIL(event, systemd_manager_find(manager, "shop-web.slice") != NULL);
         ck_assert_uint_eq(must_find("shop-web.slice")->n_starting, 1);
 
         fake_systemd_unload(fake, "nginx.service");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 0);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 0);
         ck_assert_uint_eq(must_find("shop-web.slice")->n_starting, 0);
 }
 END_TEST
@@ -424,11 +396,11 @@ START_TEST(a_followed_service_that_starts_says_so_itself)
         fake_systemd_add(fake, "shop.slice", "/shop.slice");
         start();
         fake_systemd_set_state(fake, "web.service", "activating", "start");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 1);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 1);
         ck_assert_uint_eq(must_find("web.service")->n_starting, 1);
         ck_assert(must_find("web.service")->is_active);
         fake_systemd_set_state(fake, "web.service", "active", "running");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 0);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 0);
         ck_assert_uint_eq(must_find("web.service")->n_starting, 0);
 }
 END_TEST
@@ -439,9 +411,9 @@ START_TEST(a_service_that_waits_for_its_restart_is_not_starting)
         fake_systemd_add(fake, "shop.slice", "/shop.slice");
         start();
         fake_systemd_set_state(fake, "web.service", "activating", "start");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 1);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 1);
         fake_systemd_set_state(fake, "web.service", "activating", "auto-restart");
-        RUN_UNTIL(must_find("shop.slice")->n_starting == 0);
+        RUN_UNTIL(event, must_find("shop.slice")->n_starting == 0);
         ck_assert(!must_find("web.service")->is_active);
 }
 END_TEST
@@ -456,11 +428,11 @@ START_TEST(never_more_than_64_calls_are_in_flight)
         add_many(1000);
         fake->holds_replies = true;
         ck_assert_int_eq(systemd_manager_start(manager), 0);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         while (n_events[SYSTEMD_LISTED] == 0) {
                 ck_assert_uint_gt(fake->n_held, 0);
                 fake_systemd_release(fake, 1 + fake->n_calls % 64);
-                run_until_quiet();
+                testing_run_until_quiet(event);
         }
         ck_assert_uint_eq(fake->n_held_max, SYSTEMD_CALLS_IN_FLIGHT_MAX);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 1000);
@@ -474,11 +446,11 @@ START_TEST(never_more_than_64_calls_are_in_flight)
                 ck_assert_int_eq(systemd_manager_refresh(manager, names[i], on_refreshed, NULL), 0);
         }
         ck_assert_int_eq(systemd_manager_set(manager, settings, 1000, on_set, on_batch, NULL), 0);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         while (n_batches == 0) {
                 ck_assert_uint_gt(fake->n_held, 0);
                 fake_systemd_release(fake, 1 + fake->n_calls % 64);
-                run_until_quiet();
+                testing_run_until_quiet(event);
         }
         ck_assert_uint_eq(fake->n_held_max, SYSTEMD_CALLS_IN_FLIGHT_MAX);
         ck_assert_uint_eq(n_failed_in_batch, 0);
@@ -499,10 +471,10 @@ START_TEST(a_storm_of_units_that_come_and_go_costs_a_few_listings)
                         snprintf(name, sizeof name, "storm-%u.service", i);
                         fake_systemd_flash(fake, name);
                 }
-                run_until_quiet();
+                testing_run_until_quiet(event);
         }
         fake_systemd_add(fake, "calm.service", NULL);
-        RUN_UNTIL(systemd_manager_find(manager, "calm.service") != NULL);
+        RUN_UNTIL(event, systemd_manager_find(manager, "calm.service") != NULL);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 1);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_LOST], 0);
         ck_assert_uint_eq(fake->n_get_all, 0);
@@ -514,14 +486,14 @@ START_TEST(five_hundred_units_that_start_at_once_are_all_found)
 {
         start();
         add_many(500);
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_FOUND] == 500);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_FOUND] == 500);
         ck_assert_uint_eq(fake->n_get_all, 500);
         for (unsigned i = 0; i < 500; i++) {
                 char name[64];
                 snprintf(name, sizeof name, "tenant-%u.slice", i);
                 fake_systemd_unload(fake, name);
         }
-        RUN_UNTIL(n_events[SYSTEMD_UNIT_LOST] == 500);
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_LOST] == 500);
 }
 END_TEST
 
@@ -536,7 +508,7 @@ START_TEST(quota_and_weight_go_in_one_call)
                 .quota_usec_per_sec = 337777, .cpu_weight = 42,
         };
         ck_assert_int_eq(systemd_manager_set(manager, &s, 1, on_set, on_batch, NULL), 0);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_uint_eq(fake->n_set, 1);
         ck_assert_int_eq(errors[0], 0);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 337777);
@@ -560,7 +532,7 @@ START_TEST(what_is_not_set_is_not_sent)
         f->weight = 77;
         start();
         set_quota("web.slice", UNSET);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_int_eq(errors[0], 0);
         ck_assert_uint_eq(f->weight, 77);
         ck_assert_uint_eq(f->quota, UNSET);
@@ -581,7 +553,7 @@ START_TEST(a_unit_that_is_unknown_or_inactive_is_refused_without_a_call)
         is_inside_call = true;
         ck_assert_int_eq(systemd_manager_set(manager, s, 3, on_set, on_batch, NULL), 0);
         is_inside_call = false;
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_uint_eq(n_failed_in_batch, 2);
         ck_assert_uint_eq(n_errors, 3);
         ck_assert_uint_eq(fake->n_set, 1);
@@ -596,7 +568,7 @@ START_TEST(an_empty_batch_ends_from_the_loop)
         is_inside_call = true;
         ck_assert_int_eq(systemd_manager_set(manager, NULL, 0, on_set, on_batch, NULL), 0);
         is_inside_call = false;
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_uint_eq(n_failed_in_batch, 0);
         ck_assert_uint_eq(n_errors, 0);
 }
@@ -625,7 +597,7 @@ START_TEST(errors_of_systemd_become_errnos)
         strcpy(fake->fail_member, "SetUnitProperties");
         strcpy(fake->fail_error, error_names[_i].name);
         set_quota("web.slice", 10000);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_int_eq(errors[0], error_names[_i].error);
         ck_assert_uint_eq(n_failed_in_batch, 1);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, UNSET);
@@ -638,7 +610,7 @@ START_TEST(a_unit_that_vanishes_before_the_call_arrives_is_not_there)
         start();
         strcpy(fake->vanishes, "web.service");
         set_quota("web.service", 10000);
-        RUN_UNTIL(n_batches == 1 && n_events[SYSTEMD_UNIT_LOST] == 1);
+        RUN_UNTIL(event, n_batches == 1 && n_events[SYSTEMD_UNIT_LOST] == 1);
         ck_assert_int_eq(errors[0], -ESRCH);
 }
 END_TEST
@@ -650,17 +622,17 @@ START_TEST(a_call_without_an_answer_times_out_and_a_late_answer_is_nobodys)
         systemd_manager_set_timeout(manager, 20000);
         fake->holds_replies = true;
         set_quota("web.slice", 10000);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_int_eq(errors[0], -ETIMEDOUT);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, UNSET);
         fake_systemd_release(fake, 0);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         ck_assert_uint_eq(n_errors, 1);
         ck_assert_uint_eq(n_batches, 1);
 
         fake->holds_replies = false;
         set_quota("web.slice", 20000);
-        RUN_UNTIL(n_batches == 2);
+        RUN_UNTIL(event, n_batches == 2);
         ck_assert_int_eq(errors[1], 0);
 }
 END_TEST
@@ -671,7 +643,7 @@ START_TEST(a_success_does_not_prove_that_the_kernel_took_the_value)
         start();
         fake->is_lying = true;
         set_quota("web.slice", 10000);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         ck_assert_int_eq(errors[0], 0);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 10000);
         char *text = fake_tree_read(tree, "sys/fs/cgroup/web.slice/cpu.max", NULL);
@@ -687,7 +659,7 @@ START_TEST(a_refresh_reads_after_it_was_asked_for)
         /* The answer to the first one is on its way when the second is asked for. */
         fake->holds_replies = true;
         ck_assert_int_eq(systemd_manager_refresh(manager, "web.slice", on_refreshed, NULL), 0);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         ck_assert_uint_eq(fake->n_held, 1);
         f->quota = 50000;
         is_inside_call = true;
@@ -696,9 +668,9 @@ START_TEST(a_refresh_reads_after_it_was_asked_for)
         is_inside_call = false;
         fake->holds_replies = false;
         fake_systemd_release(fake, 0);
-        RUN_UNTIL(n_errors == 1);
+        RUN_UNTIL(event, n_errors == 1);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, UNSET);
-        RUN_UNTIL(n_errors == 3);
+        RUN_UNTIL(event, n_errors == 3);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 50000);
         ck_assert_int_eq(errors[2], 0);
         ck_assert_uint_eq(fake->n_get_all, 3);
@@ -714,12 +686,12 @@ START_TEST(a_refresh_of_what_is_not_active_is_refused_from_the_loop)
         ck_assert_int_eq(systemd_manager_refresh(manager, "idle.slice", on_refreshed, NULL), 0);
         ck_assert_int_eq(systemd_manager_refresh(manager, "nobody.slice", on_refreshed, NULL), 0);
         is_inside_call = false;
-        RUN_UNTIL(n_errors == 2);
+        RUN_UNTIL(event, n_errors == 2);
         ck_assert_int_eq(errors[0], -ESRCH);
         ck_assert_int_eq(errors[1], -ESRCH);
         ck_assert_int_eq(systemd_manager_refresh(manager, "web.slice", on_refreshed, NULL), 0);
         fake_systemd_unload(fake, "web.slice");
-        RUN_UNTIL(n_errors == 3);
+        RUN_UNTIL(event, n_errors == 3);
         ck_assert_int_eq(errors[2], -ESRCH);
 }
 END_TEST
@@ -731,10 +703,10 @@ START_TEST(a_reload_ends_with_everything_read_again)
         fake_systemd_add(fake, "web.slice", "/web.slice");
         start();
         set_quota("web.slice", 337777);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         fake_systemd_reload_begin(fake);
         fake_systemd_reload_end(fake);
-        RUN_UNTIL(n_events[SYSTEMD_RELOADED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_RELOADED] == 1);
         ck_assert_uint_eq(n_events[SYSTEMD_LISTED], 2);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 330000);
 }
@@ -745,14 +717,14 @@ START_TEST(calls_wait_while_systemd_reloads)
         fake_systemd_add(fake, "web.slice", "/web.slice");
         start();
         fake_systemd_reload_begin(fake);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         unsigned n_calls = fake->n_calls;
         set_quota("web.slice", 10000);
         ck_assert_int_eq(systemd_manager_refresh(manager, "web.slice", on_refreshed, NULL), 0);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         ck_assert_uint_eq(fake->n_calls, n_calls);
         fake_systemd_reload_end(fake);
-        RUN_UNTIL(n_batches == 1 && n_errors == 2);
+        RUN_UNTIL(event, n_batches == 1 && n_errors == 2);
         ck_assert_uint_eq(n_failed_in_batch, 0);
         ck_assert_uint_eq(fake_systemd_find(fake, "web.slice")->quota, 10000);
 }
@@ -777,10 +749,10 @@ START_TEST(the_clock_of_a_call_stands_still_while_systemd_reloads)
         set_quota("web.slice", 10000);
         ck_assert_int_ge(sd_event_add_time_relative(event, &alarm_source, CLOCK_MONOTONIC, 60000, 1000,
                                                     on_alarm, &is_late), 0);
-        RUN_UNTIL(is_late);
+        RUN_UNTIL(event, is_late);
         ck_assert_uint_eq(n_errors, 0);
         fake_systemd_reload_end(fake);
-        RUN_UNTIL(n_batches == 1 && n_reload_done == 1);
+        RUN_UNTIL(event, n_batches == 1 && n_reload_done == 1);
         ck_assert_int_eq(errors[0], 0);
         ck_assert_int_eq(errors[1], 0);
         sd_event_source_unref(alarm_source);
@@ -792,12 +764,12 @@ START_TEST(daemon_reload_is_answered_before_everything_is_read_again)
         fake_systemd_add(fake, "web.slice", "/web.slice");
         start();
         set_quota("web.slice", 20000);
-        RUN_UNTIL(n_batches == 1);
+        RUN_UNTIL(event, n_batches == 1);
         fake_tree_remove(tree, "run/systemd/system.control/web.slice.d/50-CPUQuota.conf");
         ck_assert_int_eq(systemd_manager_daemon_reload(manager, on_reloaded, NULL), 0);
-        RUN_UNTIL(n_reload_done == 1);
+        RUN_UNTIL(event, n_reload_done == 1);
         ck_assert_uint_eq(n_events[SYSTEMD_RELOADED], 0);
-        RUN_UNTIL(n_events[SYSTEMD_RELOADED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_RELOADED] == 1);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, UNSET);
         ck_assert_uint_eq(fake->n_reload, 1);
 }
@@ -813,7 +785,7 @@ START_TEST(units_and_their_userdata_live_through_a_loss_of_the_bus)
         struct systemd_unit *u = must_find("web.slice");
         u->userdata = fake;
         fake_systemd_drop(fake);
-        RUN_UNTIL(n_events[SYSTEMD_DISCONNECTED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_DISCONNECTED] == 1);
         ck_assert_ptr_null(systemd_manager_bus(manager));
         ck_assert_int_eq(systemd_manager_refresh(manager, "web.slice", on_refreshed, NULL), -ENOTCONN);
         ck_assert_int_eq(systemd_manager_set(manager, NULL, 0, on_set, on_batch, NULL), -ENOTCONN);
@@ -821,7 +793,7 @@ START_TEST(units_and_their_userdata_live_through_a_loss_of_the_bus)
 
         fake_systemd_find(fake, "gone.slice")->is_loaded = false;
         fake_systemd_restart(fake, "web.slice");
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 2);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
         ck_assert_uint_eq(n_events[SYSTEMD_CONNECTED], 2);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 2);
         ck_assert_uint_eq(n_events[SYSTEMD_UNIT_CHANGED], 1);
@@ -847,17 +819,17 @@ START_TEST(a_batch_ends_when_the_bus_is_lost)
         ck_assert_int_eq(systemd_manager_set(manager, s, 200, on_set, on_batch, NULL), 0);
         ck_assert_int_eq(systemd_manager_refresh(manager, names[0], on_refreshed, NULL), 0);
         ck_assert_int_eq(systemd_manager_daemon_reload(manager, on_reloaded, NULL), 0);
-        run_until_quiet();
+        testing_run_until_quiet(event);
         ck_assert_uint_eq(fake->n_held, SYSTEMD_CALLS_IN_FLIGHT_MAX);
         fake_systemd_drop(fake);
         fake->holds_replies = false;
-        RUN_UNTIL(n_events[SYSTEMD_DISCONNECTED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_DISCONNECTED] == 1);
         ck_assert_uint_eq(n_batches, 1);
         ck_assert_uint_eq(n_failed_in_batch, 200);
         ck_assert_uint_eq(n_errors, 202);
         for (unsigned i = 0; i < 202; i++)
                 ck_assert_int_eq(errors[i], -ECONNRESET);
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 2);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
 }
 END_TEST
 
@@ -878,14 +850,14 @@ START_TEST(reconnection_waits_longer_each_time)
         start();
         fake->refuses_connections = true;
         fake_systemd_drop(fake);
-        RUN_UNTIL(n_events[SYSTEMD_DISCONNECTED] == 1);
-        began = now();
+        RUN_UNTIL(event, n_events[SYSTEMD_DISCONNECTED] == 1);
+        began = testing_now_usec();
         n_opens = 0;
         /* After 0.1 s, 0.3 s, 0.7 s. */
-        RUN_UNTIL(n_opens == 3);
-        ck_assert_uint_ge(now() - began, 690000);
+        RUN_UNTIL(event, n_opens == 3);
+        ck_assert_uint_ge(testing_now_usec() - began, 690000);
         fake->refuses_connections = false;
-        RUN_UNTIL(n_events[SYSTEMD_LISTED] == 2);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
         ck_assert_uint_eq(n_opens, 4);
 }
 END_TEST
@@ -895,7 +867,7 @@ START_TEST(a_bus_that_cannot_be_had_is_an_error_at_start)
         fake->refuses_connections = true;
         ck_assert_int_eq(systemd_manager_start(manager), -ECONNREFUSED);
         ck_assert_ptr_null(systemd_manager_bus(manager));
-        run_until_quiet();
+        testing_run_until_quiet(event);
         manager = systemd_manager_free(manager);
         ck_assert_int_eq(systemd_manager_new(&manager, event, "unix:path=/nonexistent/bus", &follower), 0);
         ck_assert_int_eq(systemd_manager_start(manager), -ENOENT);
@@ -970,9 +942,9 @@ START_TEST(freeing_while_disconnected_is_clean)
         start();
         fake->refuses_connections = true;
         fake_systemd_drop(fake);
-        RUN_UNTIL(n_events[SYSTEMD_DISCONNECTED] == 1);
+        RUN_UNTIL(event, n_events[SYSTEMD_DISCONNECTED] == 1);
         manager = systemd_manager_free(manager);
-        run_until_quiet();
+        testing_run_until_quiet(event);
 }
 END_TEST
 
