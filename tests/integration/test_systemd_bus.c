@@ -10,7 +10,11 @@
 #include "platform/systemd_manager.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct private_bus *bus;
 static sd_event *event;
@@ -269,6 +273,105 @@ START_TEST(nobody_but_systemd_is_believed)
 }
 END_TEST
 
+/* ---- the fake as a program --------------------------------------------------------------------- */
+
+static pid_t launch_fake(const char *root)
+{
+        char program[4096], ready[16];
+        const char *build = getenv("COALLOC_BUILDDIR");
+        int fds[2];
+
+        snprintf(program, sizeof program, "%s/tests/integration/fake_systemd", build != NULL ? build : ".");
+        ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                if (dup2(fds[1], STDOUT_FILENO) >= 0)
+                        execl(program, program, "--address", private_bus_address(bus), "--root", root,
+                              "--cpus", "2", "--unit", "shop.slice=/shop.slice", "--unit", "idle.slice",
+                              (char *)NULL);
+                _exit(127);
+        }
+        (void)close(fds[1]);
+        ck_assert_msg(read(fds[0], ready, sizeof ready) == 6, "%s did not get ready", program);
+        (void)close(fds[0]);
+        return pid;
+}
+
+#define TELL(member, ...)                                                                               \
+        ck_assert_int_ge(sd_bus_call_method(control, "test.FakeSystemd", "/test/FakeSystemd",            \
+                                            "test.FakeSystemd", member, NULL, NULL, __VA_ARGS__), 0)
+
+static void ck_file(struct fake_tree *tree, const char *path, const char *text)
+{
+        char *found = fake_tree_read(tree, path, NULL);
+        ck_assert_msg(found != NULL, "there is no %s", path);
+        ck_assert_str_eq(found, text);
+        free(found);
+}
+
+START_TEST(the_fake_serves_as_a_program_with_a_tree)
+{
+        struct fake_tree *tree = fake_tree_new();
+        pid_t pid = launch_fake(fake_tree_root(tree));
+        sd_bus *control = private_bus_connect(bus);
+        int status;
+
+        ck_assert_int_eq(systemd_manager_start(manager), 0);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 1);
+        ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 2);
+        ck_assert(!systemd_manager_find(manager, "idle.slice")->is_active);
+
+        TELL("AddUnit", "ss", "web.service", "/shop.slice/web.service");
+        RUN_UNTIL(event, n_events[SYSTEMD_UNIT_FOUND] == 3);
+        set_quota("web.service", 1500000);
+        RUN_UNTIL(event, n_batches == 1);
+        ck_file(tree, "sys/fs/cgroup/shop.slice/web.service/cpu.max", "150000 100000\n");
+        ck_file(tree, "run/systemd/system.control/web.service.d/50-CPUQuota.conf",
+                "# This is a drop-in unit file extension, created via \"systemctl set-property\"\n"
+                "# or an equivalent operation. Do not edit.\n[Service]\nCPUQuota=150%\n");
+
+        TELL("Fail", "ss", "SetUnitProperties", SD_BUS_ERROR_ACCESS_DENIED);
+        set_quota("web.service", 10000);
+        RUN_UNTIL(event, n_batches == 2);
+        ck_assert_int_eq(last_error, -EACCES);
+        TELL("Fail", "ss", "", "");
+
+        TELL("Reexec", NULL);
+        RUN_UNTIL(event, n_events[SYSTEMD_RELOADED] == 1);
+        TELL("SetActive", "sb", "web.service", 0);
+        RUN_UNTIL(event, !systemd_manager_find(manager, "web.service")->is_active);
+        ck_assert(!fake_tree_exists(tree, "sys/fs/cgroup/shop.slice/web.service"));
+
+        ck_assert_int_eq(kill(pid, SIGTERM), 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+        sd_bus_flush_close_unref(control);
+        fake_tree_free(tree);
+}
+END_TEST
+
+START_TEST(the_fake_shares_its_cpus_by_weight_and_throttles_by_quota)
+{
+        struct fake_systemd_unit *a = fake_systemd_add(fake, "a.slice", "/a.slice");
+        struct fake_systemd_unit *b = fake_systemd_add(fake, "b.slice", "/b.slice");
+        struct fake_systemd_unit *c = fake_systemd_add(fake, "c.slice", "/c.slice");
+
+        fake->host.n_cpus = 2;
+        a->load_cpus = b->load_cpus = c->load_cpus = 2;
+        a->counters.cpu_weight = 300;
+        c->counters.quota_usec_per_sec = 400000;
+        fake_systemd_run_load(fake, 1000000);
+        ck_assert_uint_le((uint64_t)llabs((long long)a->counters.usage_usec - 1200000), 10);
+        ck_assert_uint_le((uint64_t)llabs((long long)b->counters.usage_usec - 400000), 10);
+        ck_assert_uint_le((uint64_t)llabs((long long)c->counters.usage_usec - 400000), 10);
+        ck_assert_uint_eq(c->counters.nr_throttled, 10);
+        ck_assert_uint_eq(a->counters.nr_throttled, 0);
+        ck_assert_uint_gt(b->counters.stalled_usec, a->counters.stalled_usec);
+        ck_assert_uint_gt(fake->host.stalled_usec, 0);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("systemd_bus");
@@ -288,6 +391,8 @@ int main(void)
         tcase_add_test(c, a_systemd_that_dies_during_a_call_answers_with_a_timeout);
         tcase_add_test(c, a_bus_that_restarts_is_found_again);
         tcase_add_test(c, nobody_but_systemd_is_believed);
+        tcase_add_test(c, the_fake_serves_as_a_program_with_a_tree);
+        tcase_add_test(c, the_fake_shares_its_cpus_by_weight_and_throttles_by_quota);
         suite_add_tcase(s, c);
         return testing_run(s);
 }

@@ -365,6 +365,16 @@ void fake_systemd_set_foreign(struct fake_systemd *f, const char *name, uint64_t
         write_limits(f, u);
 }
 
+void fake_systemd_set_own(struct fake_systemd *f, const char *name, uint64_t quota_usec_per_sec,
+                          uint64_t weight)
+{
+        struct fake_systemd_unit *u = must_find(f, name);
+
+        u->own_quota = u->quota = quota_usec_per_sec;
+        u->own_weight = u->weight = weight;
+        write_limits(f, u);
+}
+
 /* The value that a file gives to a key: malloc'd; NULL if it says nothing. The last one wins. */
 static char *dropin_value(struct fake_systemd *f, const char *path, const char *key)
 {
@@ -851,6 +861,17 @@ void fake_systemd_join(struct fake_systemd *f, sd_bus *bus)
         MUST(sd_bus_request_name(bus, NAME, 0));
 }
 
+void fake_systemd_reexec(struct fake_systemd *f)
+{
+        free(f->subscribers);
+        f->subscribers = NULL;
+        for (unsigned i = 0; i < f->n_buses; i++)
+                if (sd_bus_is_bus_client(f->buses[i]) > 0) {
+                        MUST(sd_bus_release_name(f->buses[i], NAME));
+                        MUST(sd_bus_request_name(f->buses[i], NAME, 0));
+                }
+}
+
 static struct fake_systemd_held *held_free(struct fake_systemd_held *h)
 {
         while (h != NULL) {
@@ -886,26 +907,75 @@ void fake_systemd_drop(struct fake_systemd *f)
 
 #define PERIOD_USEC 100000 /* of CFS bandwidth control */
 
+static double bound_of(const struct fake_systemd_unit *u)
+{
+        double wish = is_down(u) ? 0 : u->load_cpus;
+        double quota = (double)u->counters.quota_usec_per_sec / 1e6;
+
+        return u->counters.quota_usec_per_sec != 0 && quota < wish ? quota : wish;
+}
+
+static double weight_of(const struct fake_systemd_unit *u)
+{
+        return u->counters.cpu_weight != 0 ? (double)u->counters.cpu_weight : 100;
+}
+
+static double use_at(const struct fake_systemd_unit *u, double level)
+{
+        double bound = bound_of(u), share = level * weight_of(u);
+        return share < bound ? share : bound;
+}
+
+/* The level of use per weight at which the CPUs are full, by halving: exact enough for anything. */
+static double level_of(const struct fake_systemd *f)
+{
+        double low = 0, high = 1e6;
+
+        if (f->host.n_cpus == 0)
+                return high;
+        for (unsigned i = 0; i < 100; i++) {
+                double level = (low + high) / 2, sum = 0;
+                for (const struct fake_systemd_unit *u = f->units; u != NULL; u = u->next)
+                        sum += use_at(u, level);
+                if (sum > f->host.n_cpus)
+                        high = level;
+                else
+                        low = level;
+        }
+        return low;
+}
+
 void fake_systemd_run_load(struct fake_systemd *f, uint64_t usec)
 {
+        double level = level_of(f), sum = 0, time = (double)usec;
+
         for (struct fake_systemd_unit *u = f->units; u != NULL; u = u->next) {
-                if (is_down(u) || u->load_cpus <= 0)
-                        continue;
                 struct fake_unit *c = &u->counters;
-                double wish = u->load_cpus * (double)usec, use = wish;
+                double wish = u->load_cpus, bound = bound_of(u), use = use_at(u, level);
+
+                if (is_down(u) || wish <= 0)
+                        continue;
                 if (c->quota_usec_per_sec != 0) {
-                        double bound = (double)c->quota_usec_per_sec / 1e6 * (double)usec;
                         c->nr_periods += usec / PERIOD_USEC;
                         if (wish > bound) {
-                                use = bound;
                                 c->nr_throttled += usec / PERIOD_USEC;
-                                c->throttled_usec += (uint64_t)(wish - bound);
-                                /* The kernel counts throttling as pressure. */
-                                c->stalled_usec += (uint64_t)((1 - bound / wish) * (double)usec);
+                                c->throttled_usec += (uint64_t)((wish - bound) * time);
                         }
                 }
-                c->usage_usec += (uint64_t)use;
+                c->usage_usec += (uint64_t)(use * time);
+                c->stalled_usec += (uint64_t)((1 - use / wish) * time);
+                sum += use;
                 fake_systemd_show(f, u);
+        }
+        f->host.busy_usec += (uint64_t)(sum * time);
+        if (f->host.n_cpus != 0 && sum > 0.999 * f->host.n_cpus)
+                f->host.stalled_usec += usec;
+        if (f->tree != NULL && f->host.n_cpus != 0) {
+                fake_tree_host(f->tree, &f->host);
+                fake_tree_write(f->tree, "sys/fs/cgroup/cpu.stat",
+                                "usage_usec %" PRIu64 "\nuser_usec %" PRIu64 "\nsystem_usec 0\n"
+                                "core_sched.force_idle_usec 0\n",
+                                f->host.busy_usec, f->host.busy_usec);
         }
 }
 

@@ -40,13 +40,14 @@ struct fake_systemd_unit {
         char *quota_text;               /* of the drop-in, NULL = there is none */
         char *weight_text;
         struct fake_unit counters;      /* what its cgroup files show */
-        double load_cpus;               /* what it uses when nobody stops it */
+        double load_cpus;               /* what it would use if it were alone and unbounded */
 };
 
 struct fake_systemd {
         sd_event *event;
         struct fake_tree *tree;         /* NULL = no files. Borrowed */
         struct fake_systemd_unit *units;
+        struct fake_host host;          /* its CPUs bound what all loads get; 0 = no bound */
         sd_bus *buses[8];
         unsigned n_buses;
         sd_event_source *delay_timer;
@@ -107,6 +108,13 @@ void fake_systemd_flash(struct fake_systemd *f, const char *name);
 /* As somebody's systemctl set-property --runtime. */
 void fake_systemd_set_foreign(struct fake_systemd *f, const char *name, uint64_t quota_usec_per_sec);
 
+/* What its unit file says, in force at once. */
+void fake_systemd_set_own(struct fake_systemd *f, const char *name, uint64_t quota_usec_per_sec,
+                          uint64_t weight);
+
+/* The name is given up and taken again, all subscriptions are forgotten: daemon-reexec. */
+void fake_systemd_reexec(struct fake_systemd *f);
+
 /* daemon-reload: all values anew from files. */
 void fake_systemd_reload_begin(struct fake_systemd *f);
 void fake_systemd_reload_end(struct fake_systemd *f);
@@ -116,5 +124,7 @@ void fake_systemd_release(struct fake_systemd *f, unsigned n);
 
 /* Writes the counters of the unit's cgroup. */
 void fake_systemd_show(struct fake_systemd *f, struct fake_systemd_unit *u);
-/* Lets time pass for all units: use, bounded by the quota; throttling where load is above it. */
+/* Lets time pass: every unit uses its load, bounded by its quota (which counts as throttling) and by
+ * its share, by weight, of the host's CPUs (which counts as pressure, as throttling does). Slices do
+ * not sum up what is inside them: load belongs to leaves. */
 void fake_systemd_run_load(struct fake_systemd *f, uint64_t usec);

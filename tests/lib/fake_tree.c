@@ -70,12 +70,17 @@ struct fake_tree *fake_tree_new_in(const char *parent)
                 die("make a directory in", parent);
         snprintf(t->mount, sizeof t->mount, "%s/sys/fs/cgroup", t->root);
 
-        fake_tree_host(t, &(struct fake_host) { .n_cpus = 4 });
+        fake_tree_lay_out(t, &(struct fake_host) { .n_cpus = 4 });
+        return t;
+}
+
+void fake_tree_lay_out(struct fake_tree *t, const struct fake_host *host)
+{
+        fake_tree_host(t, host);
         fake_tree_write(t, "sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n");
         fake_tree_write(t, "sys/fs/cgroup/cgroup.subtree_control", "cpu memory pids\n");
         fake_tree_write(t, "sys/fs/cgroup/cpu.stat",
                         "usage_usec 0\nuser_usec 0\nsystem_usec 0\ncore_sched.force_idle_usec 0\n");
-        return t;
 }
 
 struct fake_tree *fake_tree_open(const char *root)

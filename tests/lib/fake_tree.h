@@ -23,6 +23,11 @@ struct fake_tree *fake_tree_new_in(const char *parent);
 /* A tree in a directory that is there already and stays: nothing is written, nor removed at the end. */
 struct fake_tree *fake_tree_open(const char *root);
 
+struct fake_host;
+
+/* Lays out what fake_tree_new() does, for a host of one's own. */
+void fake_tree_lay_out(struct fake_tree *t, const struct fake_host *host);
+
 /* Removes everything; takes NULL; returns NULL. */
 struct fake_tree *fake_tree_free(struct fake_tree *t);
 
