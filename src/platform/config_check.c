@@ -29,11 +29,9 @@ static bool is_protected(const char *unit)
                strcmp(unit, "coallocd.service") == 0;
 }
 
-ssize_t config_match_service(const struct config *c, const char *unit)
+/* The service of a unit that Exclude= does not name. */
+static ssize_t match_included(const struct config *c, const char *unit)
 {
-        if (is_protected(unit) || matches_any(c->exclude, unit))
-                return -1;
-
         ssize_t i = config_index_find(c->service_by_unit, unit);
         if (i >= 0 && !c->services[i].is_pattern)
                 return i;
@@ -43,11 +41,18 @@ ssize_t config_match_service(const struct config *c, const char *unit)
         return -1;
 }
 
+ssize_t config_match_service(const struct config *c, const char *unit)
+{
+        if (is_protected(unit) || matches_any(c->exclude, unit))
+                return -1;
+        return match_included(c, unit);
+}
+
 bool config_wants(const struct config *c, const char *unit)
 {
         if (is_protected(unit) || matches_any(c->exclude, unit))
                 return false;
-        return config_match_service(c, unit) >= 0 || matches_any(c->discover, unit);
+        return match_included(c, unit) >= 0 || matches_any(c->discover, unit);
 }
 
 ssize_t config_find_service(const struct config *c, const char *name)

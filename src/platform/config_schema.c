@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "platform/config_schema.h"
+#include "util/unit_name.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -154,12 +155,11 @@ const char *config_unit_problem(const char *text)
         bool is_pattern = config_unit_is_pattern(text);
         const char *dot = strrchr(text, '.');
 
-        if (strlen(text) > 255)
+        if (strlen(text) > UNIT_NAME_LENGTH_MAX)
                 return "is longer than a unit name can be (255 bytes)";
         if (text[strspn(text, allowed)] != '\0' || (!is_pattern && strpbrk(text, "]!")))
                 return "has a character that no unit name has";
-        if (!dot || (strcmp(dot, ".slice") != 0 && strcmp(dot, ".service") != 0 &&
-                     strcmp(dot, ".scope") != 0))
+        if (!unit_name_section(text))
                 return "does not end in .slice, .service or .scope";
         if (dot == text)
                 return "has nothing before its suffix";

@@ -5,6 +5,7 @@
 
 #include "platform/config_file.h"
 #include "util/cleanup.h"
+#include "util/unit_name.h"
 
 #include <assert.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static void check(const struct config *c)
                 if (!s->is_pattern) {
                         assert(config_match_service(c, s->unit) == (ssize_t)i);
                         assert(config_wants(c, s->unit));
+                        assert(unit_name_is_valid(s->unit));
                 }
                 for (size_t j = 0; s->calls && s->calls[j]; j++)
                         assert(config_find_service(c, s->calls[j]) >= 0);

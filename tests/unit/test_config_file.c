@@ -557,6 +557,8 @@ static const struct {
           "main.conf:2: EpochSec=: 15s is less than twice SampleIntervalSec=, 10s\n" },
         { -EINVAL, "[Manager]\nCapacity=20%\n",
           "main.conf:2: Reserve=: 40% is more than Capacity=, 20%\n" },
+        { 0, "[Service a]\nUnit=a.slice\nBaseline=200%\n[Service b]\nUnit=b.slice\nBaseline=160%\n",
+          "" },
         { 0, "[Service a]\nUnit=a.slice\nBaseline=200%\n[Service b]\nUnit=b.slice\nBaseline=161%\n",
           "main.conf:6: warning: the baselines add up to 361%, more than the 360% that Capacity= and "
           "Reserve= leave: the host can be overloaded\n" },
