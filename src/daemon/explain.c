@@ -14,8 +14,8 @@
 
 #include <json-c/json.h>
 
-/* CPU as people write it: "150%". */
-#define CPU(milli) FORMAT_CPU((uint64_t)llround((milli) * USEC_PER_MILLI))
+/* CPU as people write it, to a tenth of a percent: "150%". */
+#define CPU(milli) FORMAT_CPU((uint64_t)llround(milli) * USEC_PER_MILLI)
 
 static void say(json_object *sentences, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -8,12 +8,14 @@
 #include "util/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -255,6 +257,21 @@ static int check_host(struct daemon *d)
         return 0;
 }
 
+/* Two daemons, or --restore beside a running one, would take each other's records for leftovers. */
+static int lock_directory(struct daemon *d)
+{
+        if (mkdir(d->runtime_dir, 0755) < 0 && errno != EEXIST)
+                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not make %s", d->runtime_dir);
+        d->lock_fd = open(d->runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (d->lock_fd < 0)
+                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not open %s", d->runtime_dir);
+        if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno,
+                                 "Another coallocd is at work with %s (\"coallocctl restore\" asks it to give everything back)",
+                                 d->runtime_dir);
+        return 0;
+}
+
 static int load_state(struct daemon *d)
 {
         const char *directory = getenv("RUNTIME_DIRECTORY");
@@ -266,6 +283,9 @@ static int load_state(struct daemon *d)
                 d->runtime_dir = NULL;
         if (!d->runtime_dir)
                 return -ENOMEM;
+        r = lock_directory(d);
+        if (r < 0)
+                return r;
         r = state_file_load(d->runtime_dir, &d->state);
         if (r < 0) {
                 log_errno(LOG_ERR, MSG_STATE_DAMAGED, r,
@@ -294,6 +314,8 @@ static void daemon_done(struct daemon *d)
         (void)sd_event_unref(d->event);
         host_cpu_close(&d->host);
         state_file_done(&d->state);
+        if (d->lock_fd >= 0)
+                (void)close(d->lock_fd);
         decide_free(d);
         (void)config_free(d->config);
         free(d->config_error);
@@ -502,7 +524,7 @@ static int find_config(struct daemon *d, char **ret_path, char **ret_dropin_dir)
 int main(int argc, char *argv[])
 {
         _cleanup_free_ char *config_path = NULL, *dropin_dir = NULL;
-        struct daemon d = { .root = "" };
+        struct daemon d = { .root = "", .lock_fd = -1 };
         enum job job = JOB_RUN;
         int r;
 

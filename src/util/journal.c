@@ -64,7 +64,7 @@ static void add_field(struct field_list *l, const char *format, ...)
         l->n++;
 }
 
-void journal_log(int priority, const struct journal_fields *f, const char *format, ...)
+int journal_log(int priority, const struct journal_fields *f, const char *format, ...)
 {
         char message[MESSAGE_SIZE] = "MESSAGE=";
         size_t prefix = strlen(message);
@@ -72,7 +72,7 @@ void journal_log(int priority, const struct journal_fields *f, const char *forma
         va_list ap;
 
         if (priority > max_priority)
-                return;
+                return f->error;
 
         va_start(ap, format);
         (void)vsnprintf(message + prefix, sizeof message - prefix, format, ap);
@@ -81,7 +81,7 @@ void journal_log(int priority, const struct journal_fields *f, const char *forma
         if (!stderr_is_journal()) {
                 (void)fprintf(stderr, "coallocd: %s%s%s\n", message + prefix,
                               f->error < 0 ? ": " : "", f->error < 0 ? strerror(-f->error) : "");
-                return;
+                return f->error;
         }
         if (f->error < 0) {
                 size_t used = strlen(message);
@@ -105,4 +105,5 @@ void journal_log(int priority, const struct journal_fields *f, const char *forma
                 add_field(&l, "ERRNO=%i", -f->error);
         l.iov[l.n] = (struct iovec){ .iov_base = message, .iov_len = strlen(message) };
         (void)sd_journal_sendv(l.iov, l.n + 1);
+        return f->error;
 }

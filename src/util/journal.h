@@ -43,7 +43,8 @@ struct journal_fields {
 /* Messages above this priority are dropped; LOG_INFO at first. */
 void journal_set_max_priority(int priority);
 
-void journal_log(int priority, const struct journal_fields *fields, const char *format, ...)
+/* Return: fields->error, so that a failure can be logged and passed on in one line. */
+int journal_log(int priority, const struct journal_fields *fields, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
 /* log_unit(LOG_NOTICE, MSG_UNIT_MANAGED, unit, "..."): the usual shapes, short. */
