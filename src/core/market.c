@@ -111,7 +111,7 @@ int market_solve(const struct market_rules *rules, const struct player players[]
                 if (rules->spare < 1)
                         spendable = sum[LEVEL_NEED] +
                                     rules->spare * (capacity - sum[LEVEL_NEED]);
-                /* Nothing above the needs is on the table, hence nothing has a price. */
+                /* Nothing above the needs is on the table. */
                 if (rules->spare == 0)
                         upper = LEVEL_NEED;
         }
@@ -133,7 +133,7 @@ int market_solve(const struct market_rules *rules, const struct player players[]
         *ret = (struct market_outcome){
                 .tier = tier_above(lower),
                 .scarcity = scarcity_of(capacity, sum),
-                .shadow_price = theta > 0 ? 1 / theta : INFINITY,
+                .shadow_price = lower == LEVEL_NEED ? 0 : theta > 0 ? 1 / theta : INFINITY,
                 .total_milli = total,
                 .spendable_milli = spendable,
         };

@@ -23,7 +23,8 @@ struct market_rules {
 struct market_outcome {
         enum tier tier;
         double scarcity;                /* 0 .. 2; games.md section 2 */
-        double shadow_price;            /* per milli; INFINITY at the border where a tier starts */
+        double shadow_price;            /* per milli, of the tier: INFINITY where it starts, 0 where every
+                                         * need is met (what is spare has no price) */
         double total_milli;             /* sum of the allocations, without the rounding of a sum */
         double spendable_milli;         /* what this tier was allowed to hand out in all */
 };

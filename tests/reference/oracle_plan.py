@@ -66,10 +66,12 @@ def exact(q):
     if tier == 3:
         amount = min(F(q.get("spare", 1)) * amount, sums[4] - sums[3])
         if F(q.get("spare", 1)) == 0:
-            bound = [F(0)] * len(bound)  # nothing above the needs is for sale: no price
+            bound = [F(0)] * len(bound)  # nothing above the needs is handed out
     if tier < 2 and q.get("overload_rule", "proportional") == "proportional":
         weights = bound
     share, price = water_fill(bound, weights, amount)
+    if tier == 3:
+        price = F(0)  # every need is met: what is spare has no price
     if capacity >= sums[3]:
         scarcity = F(0)
     elif capacity >= sums[2]:

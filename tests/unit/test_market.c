@@ -68,12 +68,12 @@ START_TEST(the_view_shows_what_was_bargained_over)
 }
 END_TEST
 
-START_TEST(price_is_infinite_where_a_tier_starts_and_zero_when_all_is_given)
+START_TEST(price_is_infinite_where_a_tier_starts_and_zero_where_needs_are_met)
 {
         solve(500, 1);
         ck_assert(isinf(m.outcome.shadow_price));
-        solve(1000, 1);
-        ck_assert(isinf(m.outcome.shadow_price));
+        solve(1000, 1);         /* every need is met: what is spare has no price */
+        ck_assert_double_eq(m.outcome.shadow_price, 0);
         solve(1800, 1);
         ck_assert_double_eq(m.outcome.shadow_price, 0);
         solve(1000, 0);         /* nothing above the needs is for sale */
@@ -199,7 +199,7 @@ int main(void)
         tcase_add_test(t, an_empty_market_is_uncongested_and_free);
         tcase_add_test(t, the_tier_is_where_capacity_runs_out);
         tcase_add_test(t, the_view_shows_what_was_bargained_over);
-        tcase_add_test(t, price_is_infinite_where_a_tier_starts_and_zero_when_all_is_given);
+        tcase_add_test(t, price_is_infinite_where_a_tier_starts_and_zero_where_needs_are_met);
         tcase_add_test(t, spare_decides_how_much_is_handed_out_above_the_needs);
         tcase_add_test(t, a_stale_player_keeps_what_it_holds_before_anybody_gets_more_than_its_baseline);
         tcase_add_test(t, whole_allocations_keep_promises_and_the_sum);
