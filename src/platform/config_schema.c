@@ -37,7 +37,7 @@ const struct config_key config_keys[] = {
         { MANAGER(min_change), .name = "MinChange", .type = CONFIG_TYPE_PERCENT, DEFAULT("2%"),
           RANGE("0%", "100%"), .doc = "a write that changes less than this is skipped" },
         { MANAGER(max_coalition_size), .name = "MaxCoalitionSize", .type = CONFIG_TYPE_UNSIGNED,
-          DEFAULT("8"), RANGE("1", "16"), NOT_YET, .doc = "most services in one coalition" },
+          DEFAULT("8"), RANGE("1", "32"), NOT_YET, .doc = "most services in one coalition" },
         { MANAGER(sensitivity_per_ms), .name = "Sensitivity", .type = CONFIG_TYPE_DOUBLE,
           DEFAULT("0.1"), RANGE("0.001", "10"), NOT_YET,
           .doc = "steepness of the latency target's sigmoid, per ms" },

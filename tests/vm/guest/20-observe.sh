@@ -44,7 +44,7 @@ ok "epochs pass" wait_for 30 epoch_is_past $((epoch + 2))
 is "observing leaves every quota and weight as it was" "$(all_limits)" "$before"
 is "it leaves no drop-in" "$(ls /run/systemd/system.control 2>/dev/null)" ""
 
-ok "status names the mode" sh -c 'coallocctl status | grep -qi observe'
+ok "status names the mode" sh -c 'coallocctl status | grep -qi observ'
 ok "status has a row for every service" sh -c \
     'for s in shop-web shop-app shop-db batch; do coallocctl status | grep -q "$s.slice" || exit 1; done'
 between "status sees what the hog uses, in percent of a CPU" 40 "$(percent_of batch use_milli)" 205
