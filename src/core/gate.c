@@ -34,25 +34,34 @@ static double box_of(const struct gate_model *m, size_t i)
 
 /* ---- the potential ------------------------------------------------------------------------------ */
 
-static double demand_at(const struct gate_model *m, double theta)
+/* What a player can take above its lower level; of what it holds, where that is to be cut. */
+static double room_of(const struct gate_model *m, const int64_t x_old[], size_t i)
+{
+        double box = box_of(m, i);
+
+        return x_old ? fmax(fmin((double)x_old[i] - m->lower_milli[i], box), 0) : box;
+}
+
+static double demand_at(const struct gate_model *m, const int64_t x_old[], double theta)
 {
         double sum = 0;
 
         for (size_t i = 0; i < m->n; i++)
-                sum += fmin(box_of(m, i), m->weight[i] * theta);
+                sum += fmin(room_of(m, x_old, i), m->weight[i] * theta);
         return sum;
 }
 
-/* The theta at which the claimants take the surplus and no more. The answer is bracketed: nobody is
- * full below surplus / all weights unless somebody else gets more, everybody is at max b_i / w_i. */
-static double bisect_theta(const struct gate_model *m, double surplus)
+/* The theta at which all together take the surplus and no more; the surplus is positive and less than
+ * the sum of rooms. The answer is bracketed: by the surplus over all weights, where nobody gets less
+ * than others leave, and by the greatest room over weight, where everybody is full. */
+static double bisect_theta(const struct gate_model *m, const int64_t x_old[], double surplus)
 {
         double low, high = 0, weight = 0;
 
         for (size_t i = 0; i < m->n; i++)
-                if (box_of(m, i) > 0) {
+                if (room_of(m, x_old, i) > 0) {
                         weight += m->weight[i];
-                        high = fmax(high, box_of(m, i) / m->weight[i]);
+                        high = fmax(high, room_of(m, x_old, i) / m->weight[i]);
                 }
         low = surplus / weight;
         for (int k = 0; k < BISECTIONS_MAX; k++) {
@@ -60,7 +69,7 @@ static double bisect_theta(const struct gate_model *m, double surplus)
 
                 if (!(middle > low && middle < high))
                         break;
-                if (demand_at(m, middle) <= surplus)
+                if (demand_at(m, x_old, middle) <= surplus)
                         low = middle;
                 else
                         high = middle;
@@ -114,7 +123,7 @@ int gate_model_init(struct gate_model *model, size_t n, const double lower_milli
                 return 0;
         }
 
-        theta = surplus >= sum_box ? INFINITY : bisect_theta(&m, surplus);
+        theta = surplus >= sum_box ? INFINITY : bisect_theta(&m, NULL, surplus);
         for (size_t i = 0; i < n; i++) {
                 double share = box_of(&m, i) > 0 ? fmin(box_of(&m, i), weight[i] * theta) : 0;
 
@@ -151,22 +160,30 @@ static double log_loss(double reference, double share, double delta)
         return log(reference / delta) - r + r * r / 2;
 }
 
+/* What one player contributes: its loss of the Nash product and the penalties of its box. */
+static double potential_of(const struct gate_model *m, size_t i, double x)
+{
+        double lower = m->lower_milli[i];
+        double v = m->penalty_upper * fmax(x - m->upper_milli[i], 0) +
+                   m->penalty_lower * fmax(lower - x, 0);
+
+        if (box_of(m, i) > 0)
+                v += m->weight[i] * log_loss(m->reference_milli[i] - lower, x - lower,
+                                             m->delta_milli);
+        return v;
+}
+
 static double potential(const struct gate_model *m, const double x[], const int64_t x_whole[])
 {
-        double v = 0, sum = 0, above = 0, below = 0;
+        double v = 0, sum = 0;
 
         for (size_t i = 0; i < m->n; i++) {
                 double xi = x ? x[i] : (double)x_whole[i];
 
-                if (box_of(m, i) > 0)
-                        v += m->weight[i] * log_loss(m->reference_milli[i] - m->lower_milli[i],
-                                                     xi - m->lower_milli[i], m->delta_milli);
+                v += potential_of(m, i, xi);
                 sum += xi;
-                above += fmax(xi - m->upper_milli[i], 0);
-                below += fmax(m->lower_milli[i] - xi, 0);
         }
-        return v + m->penalty_capacity * fmax(sum - m->capacity_milli, 0) +
-               m->penalty_upper * above + m->penalty_lower * below;
+        return v + m->penalty_capacity * fmax(sum - m->capacity_milli, 0);
 }
 
 double gate_potential(const struct gate_model *model, const double x_milli[])
@@ -190,13 +207,11 @@ static int64_t sum_of(const int64_t x[], size_t n)
         return sum;
 }
 
-/* What no potential can excuse. An old allocation that already breaks a rule (a CPU was unplugged,
- * a baseline was raised) may be improved step by step; one unit is the slack of rounding. */
+/* What no potential can excuse. An old allocation may be outside a box that has moved since, and then
+ * be improved step by step; one milli is the slack of rounding. */
 static bool is_feasible(const struct gate_model *m, const int64_t x_old[], const int64_t x[])
 {
-        int64_t sum = sum_of(x, m->n);
-
-        if ((double)sum > m->capacity_milli && !(x_old && sum < sum_of(x_old, m->n)))
+        if ((double)sum_of(x, m->n) > m->capacity_milli)
                 return false;
         for (size_t i = 0; i < m->n; i++) {
                 double lower = m->lower_milli[i], upper = m->upper_milli[i];
@@ -209,80 +224,127 @@ static bool is_feasible(const struct gate_model *m, const int64_t x_old[], const
         return true;
 }
 
-struct rounding {
+/* Where a change starts from: the old allocation or, where a CPU was unplugged, what of it still fits.
+ * Then everybody keeps what it held of its lower level, and those who hold most above it for their
+ * weight are cut, all to the same. Their units are worth less than the capacity they exceed, so that V
+ * falls here already. */
+struct start {
         const struct gate_model *model;
-        const int64_t *x_old, *x_target;        /* both NULL: round the reference */
-        double step;
+        const int64_t *x_old;           /* NULL: start at the reference */
+        bool is_cut;
+        double theta;                   /* of the cut */
+        double sum;
+};
+
+static double start_of(const struct start *s, size_t i)
+{
+        const struct gate_model *m = s->model;
+
+        if (!s->x_old)
+                return m->reference_milli[i];
+        if (!s->is_cut)
+                return (double)s->x_old[i];
+        return fmin((double)s->x_old[i], m->lower_milli[i]) +
+               fmin(room_of(m, s->x_old, i), m->weight[i] * s->theta);
+}
+
+static struct start start_init(const struct gate_model *m, const int64_t x_old[])
+{
+        struct start s = { .model = m, .x_old = x_old };
+        double kept = 0, rooms = 0, surplus;
+
+        for (size_t i = 0; i < m->n; i++)
+                s.sum += start_of(&s, i);
+        if (!x_old || s.sum <= m->capacity_milli) {
+                s.sum = fmin(s.sum, m->capacity_milli);
+                return s;
+        }
+
+        s.is_cut = true;
+        for (size_t i = 0; i < m->n; i++) {
+                kept += fmin((double)x_old[i], m->lower_milli[i]);
+                rooms += room_of(m, x_old, i);
+        }
+        surplus = m->capacity_milli - kept;
+        if (surplus >= rooms)
+                s.theta = DBL_MAX;      /* times weight 0 it is 0, which INFINITY is not */
+        else if (surplus > 0)
+                s.theta = bisect_theta(m, x_old, surplus);
+        s.sum = fmin(kept + rooms, m->capacity_milli);
+        return s;
+}
+
+/* A real allocation that is about to be made whole. */
+struct rounding {
+        const struct start *start;
+        const int64_t *x_target;
+        double step;                    /* 0: stay at the start */
 };
 
 static double real_of(const struct rounding *r, size_t i)
 {
-        if (!r->x_old)
-                return r->model->reference_milli[i];
-        return (double)r->x_old[i] + r->step * (double)(r->x_target[i] - r->x_old[i]);
+        double start = start_of(r->start, i);
+
+        return r->step > 0 ? start + r->step * ((double)r->x_target[i] - start) : start;
 }
 
-static bool remainder_is_larger(const void *ctx, size_t a, size_t b)
+/* By how much one unit more would lower V. */
+static double worth_of_unit(const struct rounding *r, size_t i)
 {
-        const struct rounding *r = ctx;
-        double rest_a = real_of(r, a) - floor(real_of(r, a));
-        double rest_b = real_of(r, b) - floor(real_of(r, b));
+        double whole = floor(real_of(r, i));
 
-        return rest_a != rest_b ? rest_a > rest_b : a < b;
+        return potential_of(r->start->model, i, whole) -
+               potential_of(r->start->model, i, whole + 1);
 }
 
-/* Rounds down, then gives the units that the sum still has to the largest remainders. */
+static bool unit_is_worth_more(const void *ctx, size_t a, size_t b)
+{
+        double worth_a = worth_of_unit(ctx, a), worth_b = worth_of_unit(ctx, b);
+
+        return worth_a != worth_b ? worth_a > worth_b : a < b;
+}
+
+/* Rounds down, then gives the units that the sum still has to where they lower V most, never more than
+ * one and only where something was rounded off. That is the best of all roundings with this sum.
+ * Largest remainders would not do: half a unit of a service that needs just one more than its baseline
+ * is worth more than half a unit of one that has a thousand, and every step would be refused for it. */
 static void round_keeping_sum(const struct rounding *r, double sum, size_t order[], int64_t ret_x[])
 {
-        size_t n = r->model->n;
         int64_t left = (int64_t)floor(sum);
+        size_t n_open = 0;
 
-        for (size_t i = 0; i < n; i++) {
-                ret_x[i] = (int64_t)floor(real_of(r, i));
+        for (size_t i = 0; i < r->start->model->n; i++) {
+                double real = real_of(r, i), whole = floor(real);
+
+                ret_x[i] = (int64_t)whole;
                 left -= ret_x[i];
-                order[i] = i;
+                if (real > whole)
+                        order[n_open++] = i;
         }
-        heap_build(order, n, remainder_is_larger, r);
-        for (size_t n_open = n; left > 0 && n_open > 0; left--) {
+        if (left <= 0)
+                return;
+        heap_build(order, n_open, unit_is_worth_more, r);
+        for (; left > 0 && n_open > 0; left--) {
                 ret_x[order[0]]++;
                 order[0] = order[--n_open];
-                heap_sift(order, n_open, 0, remainder_is_larger, r);
+                heap_sift(order, n_open, 0, unit_is_worth_more, r);
         }
 }
 
-/* The old allocation, or what of it still fits: everybody keeps what it held of its lower level, and
- * what was held above shrinks in proportion. */
-static void hold(const struct gate_model *m, const int64_t x_old[], int64_t ret_x[])
+static void hold(const struct start *start, size_t order[], int64_t ret_x[])
 {
-        double kept = 0, above = 0, factor;
-
-        if ((double)sum_of(x_old, m->n) <= m->capacity_milli) {
-                for (size_t i = 0; i < m->n; i++)
-                        ret_x[i] = x_old[i];
-                return;
-        }
-        for (size_t i = 0; i < m->n; i++) {
-                double lower = fmin((double)x_old[i], m->lower_milli[i]);
-
-                kept += lower;
-                above += (double)x_old[i] - lower;
-        }
-        /* A little less than all there is: the products may round up, the sum must not. */
-        factor = above > 0 ? fmax(m->capacity_milli - kept, 0) / above * (1 - 1e-12) : 0;
-        for (size_t i = 0; i < m->n; i++) {
-                double lower = fmin((double)x_old[i], m->lower_milli[i]);
-
-                ret_x[i] = (int64_t)floor(lower + factor * ((double)x_old[i] - lower));
-        }
+        round_keeping_sum(&(struct rounding){ .start = start }, start->sum, order, ret_x);
 }
 
-static void judge_first(const struct gate_model *m, const int64_t x_target[], int64_t ret_x[],
-                        struct gate_verdict *ret)
+static void judge_first(const struct gate_model *m, const int64_t x_target[], size_t order[],
+                        int64_t ret_x[], struct gate_verdict *ret)
 {
         bool is_fine = is_feasible(m, NULL, x_target);
+        struct start start = start_init(m, NULL);
 
-        for (size_t i = 0; i < m->n; i++)
-                ret_x[i] = is_fine ? x_target[i] : (int64_t)floor(m->reference_milli[i]);
+        hold(&start, order, ret_x);
+        for (size_t i = 0; i < m->n && is_fine; i++)
+                ret_x[i] = x_target[i];
         *ret = (struct gate_verdict){
                 .verdict = is_fine ? VERDICT_APPLY : VERDICT_HOLD,
                 .v_before = NAN,
@@ -291,70 +353,81 @@ static void judge_first(const struct gate_model *m, const int64_t x_target[], in
         };
 }
 
+/* Makes the candidate of one step. Returns its potential; INFINITY if it is infeasible, or if rounding
+ * makes it x_old again although the target is not. */
+static double try_step(const struct start *start, const int64_t x_target[], double step,
+                       size_t order[], int64_t ret_x[])
+{
+        const struct gate_model *m = start->model;
+        struct rounding r = { .start = start, .x_target = x_target, .step = step };
+        bool is_move = false, is_wanted = false;
+
+        /* Not (1 - s) a + s b: where both sums are equal, the sum has to be just that. */
+        round_keeping_sum(&r, start->sum + step * ((double)sum_of(x_target, m->n) - start->sum), order,
+                          ret_x);
+        for (size_t i = 0; i < m->n; i++) {
+                is_move |= ret_x[i] != start->x_old[i];
+                is_wanted |= x_target[i] != start->x_old[i];
+        }
+        if (is_move != is_wanted || !is_feasible(m, start->x_old, ret_x))
+                return INFINITY;
+        return gate_potential_whole(m, ret_x);
+}
+
 int gate_judge(const struct gate_model *model, const int64_t x_old[], const int64_t x_target[],
                double step_max, size_t order[], int64_t ret_x[], struct gate_verdict *ret)
 {
-        double v_before, v_whole, promise, step = step_max, sum_old = 0, sum_target = 0;
+        double v_before, v = INFINITY, v_best = INFINITY, step, step_best = 0, tolerance, decrease;
         int64_t distance = 0;
+        struct start start;
 
         if (!(step_max > 0 && step_max <= 1))
                 return -EINVAL;
         for (size_t i = 0; i < model->n; i++) {
+                int64_t change;
+
                 if ((x_old && x_old[i] < 0) || x_target[i] < 0)
                         return -EINVAL;
-                if (!x_old)
-                        continue;
-                int64_t change = x_target[i] - x_old[i];
-
+                change = x_old ? x_target[i] - x_old[i] : 0;
                 distance = change > distance ? change : -change > distance ? -change : distance;
-                sum_old += (double)x_old[i];
-                sum_target += (double)x_target[i];
         }
         if (!x_old) {
-                judge_first(model, x_target, ret_x, ret);
+                judge_first(model, x_target, order, ret_x, ret);
                 return 0;
         }
 
-        /* In whole milli the best there is has some V left; only what is above it can fall. */
-        double sum_reference = 0;
-        for (size_t i = 0; i < model->n; i++)
-                sum_reference += model->reference_milli[i];
-        round_keeping_sum(&(struct rounding){ .model = model }, sum_reference, order, ret_x);
+        start = start_init(model, x_old);
         v_before = gate_potential_whole(model, x_old);
-        v_whole = gate_potential_whole(model, ret_x);
-        promise = distance > ROUNDING_MILLI ? SUFFICIENT_DECREASE * fmax(v_before - v_whole, 0) : 0;
+        tolerance = POTENTIAL_TOLERANCE * (1 + fabs(v_before));
+        decrease = distance > ROUNDING_MILLI ? SUFFICIENT_DECREASE * v_before : 0;
 
+        step = distance > 0 ? step_max : 1;
         for (int k = 0; k <= HALVINGS_MAX; k++, step /= 2) {
-                struct rounding r = { model, x_old, x_target, step };
-                bool is_move = distance == 0;
-                double v;
-
-                round_keeping_sum(&r, sum_old + step * (sum_target - sum_old), order, ret_x);
-                for (size_t i = 0; i < model->n && !is_move; i++)
-                        is_move = ret_x[i] != x_old[i];
-                if (!is_move)           /* rounded to nothing, and shorter steps will be too */
+                v = try_step(&start, x_target, step, order, ret_x);
+                if (v <= v_before - step * decrease + tolerance)
                         break;
-                if (!is_feasible(model, x_old, ret_x))
-                        continue;
-                v = gate_potential_whole(model, ret_x);
-                if (v <= v_before - step * promise + POTENTIAL_TOLERANCE * (1 + fabs(v_before))) {
-                        *ret = (struct gate_verdict){
-                                .verdict = step == 1 || distance == 0 ? VERDICT_APPLY
-                                                                      : VERDICT_REDUCED,
-                                .v_before = v_before,
-                                .v_after = v,
-                                .step = distance == 0 ? 1 : step,
-                        };
-                        return 0;
+                if (v < v_best) {
+                        v_best = v;
+                        step_best = step;
                 }
+                v = INFINITY;
         }
-
-        hold(model, x_old, ret_x);
+        /* Levels are real numbers and allocations are not: sometimes rounding leaves a rest in V that no
+         * plan can get rid of, and no step falls far enough. Any fall is better than to hold. */
+        if (isinf(v) && v_best < v_before - tolerance) {
+                step = step_best;
+                v = try_step(&start, x_target, step, order, ret_x);
+        }
+        if (isinf(v)) {
+                step = 0;
+                hold(&start, order, ret_x);
+                v = gate_potential_whole(model, ret_x);
+        }
         *ret = (struct gate_verdict){
-                .verdict = VERDICT_HOLD,
+                .verdict = step == 1 ? VERDICT_APPLY : step > 0 ? VERDICT_REDUCED : VERDICT_HOLD,
                 .v_before = v_before,
-                .v_after = gate_potential_whole(model, ret_x),
-                .step = 0,
+                .v_after = v,
+                .step = step,
         };
         return 0;
 }

@@ -34,13 +34,16 @@ struct gate_model {
 /**
  * gate_model_init() - the potential of this epoch
  * @model:     filled; borrows the arrays
- * @capacity_milli: what may be handed out in all: market_outcome's spendable_milli
+ * @capacity_milli: what may be handed out in all: market_outcome's spendable_milli, rounded down
  * @reference_milli: array of n that the gate fills with its own solution
  *
  * A player whose upper level is less than a thousandth of a milli above its lower one has nothing to
  * bargain over. Where the lower levels use up all capacity the solution is that corner: the shadow
  * price is infinite, the penalties are finite all the same. Where capacity is no constraint (everybody
  * at the upper level) the price is 0 and an excess of the sum costs a token of 0.001 max w / capacity.
+ *
+ * Levels and capacity should be whole milli. With fractions, where the lower levels use up capacity, no
+ * whole allocation is near the solution, and what rounding costs may outweigh what a change gains.
  *
  * Cost: O(n) per bisection step, some sixty steps; no allocation.
  *
@@ -73,18 +76,18 @@ struct gate_verdict {
  * @ret_x:    the allocation to use from now on; may alias neither input
  * @ret:      the verdict
  *
- * Armijo backtracking: accepts step s if V(new) <= V(old) - 0.1 s (V(old) - V(whole)), else halves s,
- * six times at most, else holds. V(whole) is the potential that the gate's own solution has in whole
- * milli: what no plan can get rid of is not asked of any. When old and target differ by two milli or
- * less for everybody, it is enough that V does not rise. A step below one is rounded with its sum
- * kept, largest remainders first. Candidates that exceed capacity (unless they are nearer to it than
- * the old allocation), or leave the box by more than one milli more than the old allocation did, are
- * refused unheard.
+ * Armijo backtracking: accepts step s if V(new) <= V(old) - 0.1 s V(old), else halves s, six times at
+ * most. When old and target differ by two milli or less for everybody, it is enough that V does not
+ * rise. Where no step falls that far but some make V fall, the one with the least V is taken; where
+ * none does: hold. A step below one is rounded with its sum kept, units going where they lower V most.
+ * Candidates that exceed capacity, or leave the box by more than one milli more than the old allocation
+ * did, are refused unheard.
  *
- * Hold means x_old, with two exceptions. Where x_old exceeds capacity (a CPU was unplugged) it is
- * fitted in: everybody keeps what it held of its lower level, the rest shrinks in proportion, rounded
- * down. Where there is no x_old, the first plan is applied whole or, if it is infeasible, replaced by
- * the gate's own solution rounded down; v_before is NAN then.
+ * Hold means x_old. But where x_old exceeds capacity (a CPU was unplugged), holding and every step
+ * start from what of it still fits: everybody keeps what it held of its lower level, the largest
+ * holdings above it for their weight are cut, nobody gains. So ret_x never exceeds capacity. Where
+ * there is no x_old, the first plan is applied whole or, if it is infeasible, replaced by the gate's
+ * own solution; v_before is NAN then.
  *
  * Cost: O(n) a trial, seven trials at most, O(n log n) for each that has to be rounded.
  *
