@@ -8,7 +8,7 @@
 #include "core/heap.h"
 
 /* A box narrower than this is no box: whole milli cannot bargain over it, and the logarithm of so
- * little would drown everybody else's in rounding. */
+ * little would drown everybody else's in rounding. Nor is one without a weight to bargain with. */
 #define BOX_MIN_MILLI 1e-3
 
 /* Sums of doubles are trusted to this, relative to the capacity they are compared with. */
@@ -29,7 +29,7 @@ static double box_of(const struct gate_model *m, size_t i)
 {
         double box = m->upper_milli[i] - m->lower_milli[i];
 
-        return box >= BOX_MIN_MILLI ? box : 0;
+        return box >= BOX_MIN_MILLI && m->weight[i] > 0 ? box : 0;
 }
 
 /* ---- the potential ------------------------------------------------------------------------------ */
@@ -96,8 +96,7 @@ int gate_model_init(struct gate_model *model, size_t n, const double lower_milli
                 return -EINVAL;
         for (size_t i = 0; i < n; i++) {
                 if (!(lower_milli[i] >= 0) || !(upper_milli[i] >= lower_milli[i]) ||
-                    !isfinite(upper_milli[i]) || !(weight[i] >= 0) || !isfinite(weight[i]) ||
-                    (box_of(&m, i) > 0 && !(weight[i] > 0)))
+                    !isfinite(upper_milli[i]) || !(weight[i] >= 0) || !isfinite(weight[i]))
                         return -EINVAL;
                 sum_lower += lower_milli[i];
                 sum_box += box_of(&m, i);

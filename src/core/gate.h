@@ -37,18 +37,18 @@ struct gate_model {
  * @capacity_milli: what may be handed out in all: market_outcome's spendable_milli, rounded down
  * @reference_milli: array of n that the gate fills with its own solution
  *
- * A player whose upper level is less than a thousandth of a milli above its lower one has nothing to
- * bargain over. Where the lower levels use up all capacity the solution is that corner: the shadow
+ * A player without weight, or whose upper level is less than a thousandth of a milli above its lower
+ * one, does not bargain: it costs nothing between its levels. Where the lower levels use up all capacity the solution is that corner: the shadow
  * price is infinite, the penalties are finite all the same. Where capacity is no constraint (everybody
  * at the upper level) the price is 0 and an excess of the sum costs a token of 0.001 max w / capacity.
  *
- * Levels and capacity should be whole milli. With fractions, where the lower levels use up capacity, no
+ * Levels and capacity should be whole milli, as market_round() leaves them. With fractions, where the lower levels use up capacity, no
  * whole allocation is near the solution, and what rounding costs may outweigh what a change gains.
  *
  * Cost: O(n) per bisection step, some sixty steps; no allocation.
  *
- * Return: 0; -EINVAL if an input is not finite, a player with something to bargain over has no weight,
- * or the lower levels alone exceed capacity. Outputs are untouched on failure.
+ * Return: 0; -EINVAL if an input is not finite, negative or out of order, or if the lower levels alone
+ * exceed capacity. Outputs are untouched on failure.
  */
 int gate_model_init(struct gate_model *model, size_t n, const double lower_milli[],
                     const double upper_milli[], const double weight[], double capacity_milli,

@@ -178,9 +178,12 @@ int market_round(const struct market_tier_view *view, const struct market_outcom
                             scratch->share_milli);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; i++)
-                ret_x_milli[i] = scratch->share_milli[i] +
-                                 (int64_t)(is_short ? floor(view->lower_milli[i])
-                                                    : ceil(view->lower_milli[i]));
+        for (size_t i = 0; i < n; i++) {
+                double *lower = &view->lower_milli[i];
+
+                *lower = is_short ? floor(*lower) : ceil(*lower);
+                view->upper_milli[i] = ceil(view->upper_milli[i]);
+                ret_x_milli[i] = (int64_t)*lower + scratch->share_milli[i];
+        }
         return 0;
 }

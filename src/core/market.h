@@ -69,7 +69,8 @@ int market_solve(const struct market_rules *rules, const struct player players[]
  *
  * Takes what market_solve() left in @view and @ret: lower levels round up (a promise is a promise),
  * the rest is apportioned by waterfill_round(); the sum is floor(total_milli), never more. Where
- * rounding up the lower levels alone would exceed it, they round down instead.
+ * rounding up the lower levels alone would exceed it, they round down instead. Leaves in @view the
+ * whole levels between which it divided: what the gate has to judge the result by.
  *
  * Return: 0; -EINVAL if @view and @outcome do not belong together; -ERANGE if the total is 2^31 milli
  * or more.

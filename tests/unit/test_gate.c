@@ -63,7 +63,7 @@ END_TEST
 
 START_TEST(nonsense_is_refused)
 {
-        const double nan_[] = { 1, NAN, 1 }, negative[] = { -1, 1, 1 }, zero[] = { 1, 0, 1 };
+        const double nan_[] = { 1, NAN, 1 }, negative[] = { -1, 1, 1 };
         const double infinite[] = { 1500, INFINITY, 2000 };
         const int64_t good[] = { 400, 600, 1000 }, bad[] = { 400, -1, 1000 };
         struct gate_model untouched = { .n = 42 };
@@ -73,7 +73,6 @@ START_TEST(nonsense_is_refused)
         ck_assert_int_eq(gate_model_init(&untouched, 3, upper, lower, weight, 9000, reference), -EINVAL);
         ck_assert_int_eq(gate_model_init(&untouched, 3, lower, infinite, weight, 2000, reference), -EINVAL);
         ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, nan_, 2000, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, zero, 2000, reference), -EINVAL);
         ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, 999, reference), -EINVAL);
         ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, NAN, reference), -EINVAL);
         ck_assert_uint_eq(untouched.n, 42);
@@ -83,6 +82,21 @@ START_TEST(nonsense_is_refused)
         ck_assert_int_eq(gate_judge(&model, good, good, NAN, order, x, &verdict), -EINVAL);
         ck_assert_int_eq(gate_judge(&model, bad, good, 1, order, x, &verdict), -EINVAL);
         ck_assert_int_eq(gate_judge(&model, good, bad, 1, order, x, &verdict), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_player_without_weight_costs_nothing_between_its_levels)
+{
+        const double zero[] = { 1, 0, 1 };
+        int64_t a[] = { 700, 200, 1100 }, c[] = { 700, 200, 1100 };
+
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, zero, 2000, reference), 0);
+        ck_assert_double_eq(reference[1], 200);
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, zero, 9000, reference), 0);
+        c[1] = 600;
+        ck_assert_double_eq(gate_potential_whole(&model, a), gate_potential_whole(&model, c));
+        c[1] = 199;
+        ck_assert_double_gt(gate_potential_whole(&model, c), gate_potential_whole(&model, a));
 }
 END_TEST
 
@@ -342,6 +356,7 @@ int main(void)
         tcase_add_test(t, the_gate_finds_the_solution_itself);
         tcase_add_test(t, plans_without_players_or_without_a_box_have_no_potential);
         tcase_add_test(t, nonsense_is_refused);
+        tcase_add_test(t, a_player_without_weight_costs_nothing_between_its_levels);
         tcase_add_test(t, a_right_plan_is_applied_whole);
         tcase_add_test(t, a_smaller_first_step_goes_part_of_the_way_and_keeps_the_sum);
         tcase_add_test(t, a_plan_that_overshoots_is_shortened);
