@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+
+/* How long the decisions take and how they grow with the number of services. A table, no verdict:
+ * times belong to the machine that measured them.
+ *
+ *      make bench */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/gate.h"
+#include "core/market.h"
+#include "core/waterfill.h"
+#include "lib/testing.h"
+
+#define N_MAX 10000
+#define N_RUNS 31
+
+static struct {
+        struct player players[N_MAX];
+        double bound[N_MAX], weight[N_MAX], share[N_MAX], lower[N_MAX], upper[N_MAX], view_weight[N_MAX];
+        double x[N_MAX], reference[N_MAX], scratch_bound[N_MAX], scratch_share[N_MAX];
+        int64_t bound_milli[N_MAX], share_milli[N_MAX], whole[N_MAX], old[N_MAX], next[N_MAX];
+        int64_t bound_whole[N_MAX], share_whole[N_MAX];
+        size_t order[N_MAX];
+        double amount, capacity;
+        struct market_outcome outcome;
+        struct gate_model model;
+        double step;
+} b;
+
+static struct market_scratch scratch = { b.order, b.scratch_bound, b.scratch_share, b.bound_milli,
+                                         b.share_milli };
+static struct market_tier_view view = { b.lower, b.upper, b.view_weight };
+
+/* Half of all needs above the baselines can be met: the tier that has to bargain. */
+static void prepare(size_t n)
+{
+        struct testing_random r = { 1 };
+
+        b.amount = b.capacity = 0;
+        for (size_t i = 0; i < n; i++) {
+                double floor_ = (double)testing_random_int(&r, 0, 20);
+                double d = floor_ + (double)testing_random_int(&r, 0, 500);
+                double need = d + (double)testing_random_int(&r, 0, 2000);
+
+                b.players[i] = (struct player){ floor_, d, need, need + 1000,
+                                                (double)testing_random_int(&r, 1, 10000), -1 };
+                b.bound_whole[i] = (int64_t)(need - d);
+                b.bound[i] = need - d;
+                b.weight[i] = b.players[i].weight;
+                b.amount += (need - d) / 2;
+                b.capacity += (need + d) / 2;
+        }
+        b.amount = floor(b.amount);
+        b.capacity = floor(b.capacity);
+}
+
+static int run_waterfill_solve(size_t n)
+{
+        double theta;
+
+        return waterfill_solve(b.bound, b.weight, n, b.amount, b.order, b.share, &theta);
+}
+
+static int run_waterfill_round(size_t n)
+{
+        return waterfill_round(b.bound_whole, b.weight, n, (int64_t)b.amount, b.order, b.share_whole);
+}
+
+static int run_market(size_t n)
+{
+        struct market_rules rules = { b.capacity, 1, OVERLOAD_PROPORTIONAL };
+        int r = market_solve(&rules, b.players, n, &scratch, &view, b.x, &b.outcome);
+
+        return r < 0 ? r : market_round(&view, &b.outcome, n, &scratch, b.whole);
+}
+
+static int run_gate_model(size_t n)
+{
+        return gate_model_init(&b.model, n, b.lower, b.upper, b.view_weight, b.capacity, b.reference);
+}
+
+static int run_gate_judge(size_t n)
+{
+        struct gate_verdict verdict;
+
+        for (size_t i = 0; i < n; i++)
+                b.old[i] = (int64_t)b.lower[i];
+        return gate_judge(&b.model, b.old, b.whole, b.step, b.order, b.next, &verdict);
+}
+
+static int compare_doubles(const void *a, const void *c)
+{
+        double x = *(const double *)a, y = *(const double *)c;
+
+        return (x > y) - (x < y);
+}
+
+/* Median time of one call, in seconds; small ones are repeated until the clock can tell. */
+static double median_sec(int (*run)(size_t), size_t n)
+{
+        size_t n_calls = 1 + 20000 / n;
+        double sec[N_RUNS];
+
+        for (int k = 0; k < N_RUNS; k++) {
+                struct timespec from, to;
+
+                clock_gettime(CLOCK_MONOTONIC, &from);
+                for (size_t i = 0; i < n_calls; i++) {
+                        int r = run(n);
+
+                        if (r < 0) {
+                                fprintf(stderr, "n = %zu: error %d\n", n, r);
+                                exit(EXIT_FAILURE);
+                        }
+                }
+                clock_gettime(CLOCK_MONOTONIC, &to);
+                sec[k] = ((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec)) /
+                         (double)n_calls;
+        }
+        qsort(sec, N_RUNS, sizeof sec[0], compare_doubles);
+        return sec[N_RUNS / 2];
+}
+
+int main(void)
+{
+        static const struct {
+                const char *name;
+                int (*run)(size_t);
+                double step;
+        } rows[] = {
+                { "waterfill_solve", run_waterfill_solve, 1 },
+                { "waterfill_round", run_waterfill_round, 1 },
+                { "market_solve + market_round", run_market, 1 },
+                { "gate_model_init", run_gate_model, 1 },
+                { "gate_judge, whole step", run_gate_judge, 1 },
+                { "gate_judge, half step", run_gate_judge, 0.5 },
+        };
+        static const size_t sizes[] = { 10, 100, 1000, 10000 };
+        enum { N_ROWS = sizeof rows / sizeof rows[0], N_SIZES = sizeof sizes / sizeof sizes[0] };
+        double sec[N_ROWS][N_SIZES];
+
+        for (int s = 0; s < N_SIZES; s++) {
+                prepare(sizes[s]);
+                if (run_market(sizes[s]) < 0 || run_gate_model(sizes[s]) < 0)
+                        return EXIT_FAILURE;
+                for (int r = 0; r < N_ROWS; r++) {
+                        b.step = rows[r].step;
+                        sec[r][s] = median_sec(rows[r].run, sizes[s]);
+                }
+        }
+
+        printf("Decisions: median of %d runs in microseconds; growth is the exponent from 1,000 to 10,000\n"
+               "services (n log n: 1.12)\n\n%-28s", N_RUNS, "n =");
+        for (int s = 0; s < N_SIZES; s++)
+                printf(" %9zu", sizes[s]);
+        printf("    growth\n");
+        for (int r = 0; r < N_ROWS; r++) {
+                printf("%-28s", rows[r].name);
+                for (int s = 0; s < N_SIZES; s++)
+                        printf(" %9.2f", sec[r][s] * 1e6);
+                printf("  %8.2f\n", log10(sec[r][N_SIZES - 1] / sec[r][N_SIZES - 2]));
+        }
+        return EXIT_SUCCESS;
+}
