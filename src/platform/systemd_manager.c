@@ -1429,7 +1429,9 @@ static void send_all(struct systemd_manager *m)
 
 static void announce(struct systemd_manager *m)
 {
-        if (!m->announce_listed || m->n_awaited > 0 || m->is_reloading ||
+        /* Not if another full reading is due before: after a reload in the middle of a listing what
+         * was read so far may be from before. */
+        if (!m->announce_listed || m->n_awaited > 0 || m->is_reloading || !m->is_subscribed ||
             m->want_read_all || (m->listing != NULL && m->listing_read_all))
                 return;
         m->announce_listed = false;

@@ -463,22 +463,31 @@ END_TEST
 
 START_TEST(a_storm_of_units_that_come_and_go_costs_a_few_listings)
 {
+        fake->tree = NULL;
         start();
         unsigned n_calls = fake->n_calls;
-        for (unsigned round = 0; round < 10; round++) {
+        uint64_t began_usec = testing_now_usec();
+        for (unsigned round = 0; round < 20; round++) {
+                /* Now gone before we look, now there for a moment. */
                 for (unsigned i = 0; i < 500; i++) {
                         char name[64];
                         snprintf(name, sizeof name, "storm-%u.service", i);
-                        fake_systemd_flash(fake, name);
+                        if (round % 2 == 0)
+                                fake_systemd_flash(fake, name);
+                        else
+                                fake_systemd_unload(fake, fake_systemd_add(fake, name, NULL)->name);
+                        if (i % 100 == round)
+                                testing_run_until_quiet(event);
                 }
                 testing_run_until_quiet(event);
         }
+        /* Ten listings a second, whatever comes. */
+        uint64_t took_usec = testing_now_usec() - began_usec;
+        ck_assert_uint_le(fake->n_calls, n_calls + took_usec / 100000 + 2);
         fake_systemd_add(fake, "calm.service", NULL);
         RUN_UNTIL(event, systemd_manager_find(manager, "calm.service") != NULL);
-        ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 1);
-        ck_assert_uint_eq(n_events[SYSTEMD_UNIT_LOST], 0);
+        ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 1 + n_events[SYSTEMD_UNIT_LOST]);
         ck_assert_uint_eq(fake->n_get_all, 0);
-        ck_assert_uint_le(fake->n_calls, n_calls + 20);
 }
 END_TEST
 
@@ -709,6 +718,32 @@ START_TEST(a_reload_ends_with_everything_read_again)
         RUN_UNTIL(event, n_events[SYSTEMD_RELOADED] == 1);
         ck_assert_uint_eq(n_events[SYSTEMD_LISTED], 2);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 330000);
+}
+END_TEST
+
+START_TEST(a_reload_in_the_middle_of_a_listing_begins_it_anew)
+{
+        struct fake_systemd_unit *f = fake_systemd_add(fake, "web.slice", "/web.slice");
+
+        fake->holds_replies = true;
+        ck_assert_int_eq(systemd_manager_start(manager), 0);
+        while (fake->n_get_all == 0) {
+                fake_systemd_release(fake, 0);
+                testing_run_until_quiet(event);
+        }
+        f->own_quota = 70000;
+        fake_systemd_reload_begin(fake);
+        fake_systemd_reload_end(fake);
+        testing_run_until_quiet(event);
+        fake_systemd_release(fake, 1);
+        testing_run_until_quiet(event);
+        ck_assert_uint_eq(n_events[SYSTEMD_UNIT_FOUND], 1);
+        ck_assert_uint_eq(n_events[SYSTEMD_LISTED], 0);
+        fake->holds_replies = false;
+        fake_systemd_release(fake, 0);
+        RUN_UNTIL(event, n_events[SYSTEMD_RELOADED] == 1);
+        ck_assert_uint_eq(n_events[SYSTEMD_LISTED], 1);
+        ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 70000);
 }
 END_TEST
 
@@ -995,6 +1030,7 @@ int main(void)
         tcase_add_test(c, a_refresh_reads_after_it_was_asked_for);
         tcase_add_test(c, a_refresh_of_what_is_not_active_is_refused_from_the_loop);
         tcase_add_test(c, a_reload_ends_with_everything_read_again);
+        tcase_add_test(c, a_reload_in_the_middle_of_a_listing_begins_it_anew);
         tcase_add_test(c, calls_wait_while_systemd_reloads);
         tcase_add_test(c, the_clock_of_a_call_stands_still_while_systemd_reloads);
         tcase_add_test(c, daemon_reload_is_answered_before_everything_is_read_again);
