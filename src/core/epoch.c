@@ -96,7 +96,7 @@ double epoch_bargained_milli(const struct epoch_rules *rules, const struct epoch
         double baselines = 0;
 
         for (size_t i = 0; i < n; i++)
-                baselines += services[i].baseline_milli;
+                baselines += min_of(services[i].baseline_milli, services[i].max_milli);
         return max_of(after_unmanaged, min_of(after_reserve, baselines));
 }
 
@@ -152,46 +152,7 @@ static double weighted_hardship(const struct epoch_service services[], size_t n)
         return weight > 0 ? sum / weight : 0;
 }
 
-/* The least harmful of the remembered allocations, if it is still possible: within capacity, and
- * nobody below what this tier promises. Services that did not exist then keep what they have. */
-static bool find_better_past(const struct epoch_state *state, const struct epoch_service services[],
-                             size_t n, const struct gate_model *model, double hardship, int64_t ret_x[])
-{
-        double best = hardship;
-        size_t best_age = EPOCH_RECENT;
-
-        /* recent_milli[0] is in force now and led to the hardship just measured; what an allocation
-         * led to was measured one epoch after it was decided. */
-        for (size_t age = 1; age < EPOCH_RECENT; age++) {
-                double sum = 0;
-                bool is_possible = true;
-
-                if (!(state->recent_hardship[age - 1] < best))
-                        continue;
-                for (size_t i = 0; i < n && is_possible; i++) {
-                        int64_t x = services[i].recent_milli[age];
-
-                        if (x < 0)
-                                x = max_of(services[i].recent_milli[0], 0);
-                        sum += x;
-                        is_possible = x >= floor(model->lower_milli[i]) - 1;
-                }
-                if (is_possible && sum <= model->capacity_milli) {
-                        best = state->recent_hardship[age - 1];
-                        best_age = age;
-                }
-        }
-        if (best_age == EPOCH_RECENT)
-                return false;
-        for (size_t i = 0; i < n; i++) {
-                int64_t x = services[i].recent_milli[best_age];
-
-                ret_x[i] = x >= 0 ? x : max_of(services[i].recent_milli[0], 0);
-        }
-        return true;
-}
-
-/* What the tier promises, for the rounding of quotas: baselines where they can be kept, else floors. */
+/* What the tier promises: baselines where they can be kept, else floors. */
 static double protected_level(const struct player *p, enum tier tier)
 {
         switch (tier) {
@@ -205,6 +166,59 @@ static double protected_level(const struct player *p, enum tier tier)
         }
 }
 
+/* Who comes while everything is held has nothing to hold: it waits, unmanaged. */
+static bool is_newcomer(const struct epoch_service *s)
+{
+        return s->recent_milli[0] < 0;
+}
+
+/* What a service had so many epochs ago. It keeps what it has now if it did not exist then, or if
+ * nothing is known of it now. */
+static int64_t past_of(const struct epoch_service *s, size_t age)
+{
+        if (s->is_known && s->recent_milli[age] >= 0)
+                return s->recent_milli[age];
+        return max_of(s->recent_milli[0], 0);
+}
+
+/* The least harmful of the remembered allocations, if it is still possible: within what is bargained
+ * over, nobody below what is promised nor above its maximum. Needs are not asked: they are part of
+ * the model that was wrong. */
+static bool find_better_past(const struct epoch_state *state, const struct epoch_service services[],
+                             const struct player players[], size_t n, enum tier tier,
+                             double bargained_milli, double hardship, int64_t ret_x[])
+{
+        double best = hardship;
+        size_t best_age = EPOCH_RECENT;
+
+        /* recent_milli[0] is in force now and led to the hardship just measured; what an allocation
+         * led to was measured one epoch after it was decided. */
+        for (size_t age = 1; age < EPOCH_RECENT; age++) {
+                double sum = 0;
+                bool is_possible = true;
+
+                if (!(state->recent_hardship[age - 1] < best))
+                        continue;
+                for (size_t i = 0; i < n && is_possible; i++) {
+                        int64_t x = past_of(&services[i], age);
+
+                        sum += x;
+                        is_possible = is_newcomer(&services[i]) ||
+                                      (x >= floor(protected_level(&players[i], tier)) &&
+                                       x <= ceil(players[i].max_milli));
+                }
+                if (is_possible && sum <= bargained_milli) {
+                        best = state->recent_hardship[age - 1];
+                        best_age = age;
+                }
+        }
+        if (best_age == EPOCH_RECENT)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                ret_x[i] = past_of(&services[i], best_age);
+        return true;
+}
+
 int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                  const struct epoch_service services[], size_t n,
                  const struct enforce_group groups[], size_t n_groups, struct epoch_workspace *w,
@@ -215,10 +229,11 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
         struct epoch_state next = *state;
         struct market_rules market_rules;
         struct enforce_rules enforce_rules;
-        struct gate_model model;
+        struct gate_model model, whole;
         enum gate_advice advice;
         const struct gate_record *last = gate_history_at(&state->history, 0);
-        const int64_t *target = w->target, *old = NULL;
+        size_t n_enforced = 0;
+        bool has_old = false;
         int r;
 
         if (n > w->n_max || n_groups > w->n_groups_max || !input_is_sane(rules, services, n))
@@ -247,36 +262,34 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                if (services[i].recent_milli[0] >= 0)
-                        old = w->old;
+                has_old = has_old || !is_newcomer(&services[i]);
                 w->old[i] = max_of(services[i].recent_milli[0], 0);
         }
         o.hardship = weighted_hardship(services, n);
         advice = gate_monitor_observe(&next.monitor, last, o.hardship);
-        if (old && (advice != GATE_GO || rules->is_frozen)) {
-                o.is_frozen = true;
-                target = w->old;
-                if (advice == GATE_ROLL_BACK && !rules->is_frozen)
-                        o.is_rolled_back = find_better_past(state, services, n, &model, o.hardship,
-                                                            w->target);
-        }
-        if (o.is_rolled_back) {
-                /* The one change that V does not judge: it is made because V was wrong. */
-                memcpy(w->next, w->target, n * sizeof *w->next);
-                o.gate = (struct gate_verdict) {
-                        .verdict = VERDICT_HOLD,
-                        .v_before = gate_potential_whole(&model, w->old),
-                        .v_after = gate_potential_whole(&model, w->next),
-                };
-        } else {
-                r = gate_judge(&model, old, target, next.monitor.step_max, w->market.order, w->next,
-                               &o.gate);
+        o.is_frozen = rules->is_frozen || (has_old && advice != GATE_GO);
+        if (has_old && advice == GATE_ROLL_BACK && !rules->is_frozen)
+                o.is_rolled_back = find_better_past(state, services, w->players, n,
+                                                    o.market.tier, o.bargained_milli, o.hardship, w->next);
+        if (!o.is_frozen) {
+                r = gate_judge(&model, has_old ? w->old : NULL, w->target, next.monitor.step_max,
+                               w->market.order, w->next, &o.gate);
                 if (r < 0)
                         return r;
-                if (o.is_frozen) {
-                        o.gate.verdict = VERDICT_HOLD;
-                        o.gate.step = 0;
-                }
+        } else {
+                /* What is held need not suit the tier, only fit what there is. A way back is the one
+                 * change that V does not judge: it is made because V was wrong. */
+                whole = model;
+                whole.capacity_milli = o.bargained_milli;
+                if (!o.is_rolled_back)
+                        r = gate_judge(&whole, w->old, w->old, 1, w->market.order, w->next, &o.gate);
+                if (r < 0)
+                        return r;
+                o.gate = (struct gate_verdict) {
+                        .verdict = VERDICT_HOLD,
+                        .v_before = has_old ? gate_potential_whole(&model, w->old) : NAN,
+                        .v_after = gate_potential_whole(&model, w->next),
+                };
         }
 
         /* enforce */
@@ -287,16 +300,19 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                 .reserve_milli = max_of(rules->reserve_milli, rules->unmanaged_milli),
                 .headroom_milli = rules->headroom_milli,
         };
-        for (size_t i = 0; i < n; i++)
-                w->enforce_services[i] = (struct enforce_service) {
+        for (size_t i = 0; i < n; i++) {
+                if (o.is_frozen && is_newcomer(&services[i]))
+                        continue;
+                w->enforce_services[n_enforced++] = (struct enforce_service) {
                         .alloc_milli = w->next[i],
-                        .load_milli = services[i].is_known ? services[i].load_milli : 0,
+                        .load_milli = services[i].load_milli,
                         .protected_milli = protected_level(&w->players[i], o.market.tier),
                         .max_milli = services[i].max_milli,
                         .group = services[i].group,
                 };
-        r = enforce_settings(&enforce_rules, w->enforce_services, n, groups, n_groups, &w->enforce,
-                             w->settings, ret_group_weight);
+        }
+        r = enforce_settings(&enforce_rules, w->enforce_services, n_enforced, groups, n_groups,
+                             &w->enforce, w->settings, ret_group_weight);
         if (r < 0)
                 return r;
 
@@ -320,17 +336,24 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
         next.recent_hardship[0] = o.hardship;
         *state = next;
 
-        for (size_t i = 0; i < n; i++) {
-                /* Who comes while everything is held has nothing to hold: it waits unmanaged. */
-                bool is_waiting = o.is_frozen && services[i].recent_milli[0] < 0;
-
+        for (size_t i = 0, k = 0; i < n; i++) {
+                if (o.is_frozen && is_newcomer(&services[i])) {
+                        ret[i] = (struct epoch_decision) {
+                                .market_milli = w->x[i],
+                                .alloc_milli = -1,
+                                .quota_milli = QUOTA_NONE_MILLI,
+                                .is_satisfied = enforce_is_satisfied(0, services[i].load_milli),
+                        };
+                        continue;
+                }
                 ret[i] = (struct epoch_decision) {
                         .market_milli = w->x[i],
-                        .alloc_milli = is_waiting ? -1 : w->next[i],
-                        .quota_milli = is_waiting ? QUOTA_NONE_MILLI : w->settings[i].quota_milli,
-                        .cpu_weight = is_waiting ? 0 : w->settings[i].cpu_weight,
-                        .is_satisfied = w->settings[i].is_satisfied,
+                        .alloc_milli = w->next[i],
+                        .quota_milli = w->settings[k].quota_milli,
+                        .cpu_weight = w->settings[k].cpu_weight,
+                        .is_satisfied = w->settings[k].is_satisfied,
                 };
+                k++;
         }
         *ret_outcome = o;
         return 0;

@@ -36,7 +36,7 @@ struct epoch_service {
         double weight;
         /* measured */
         double need_milli;
-        double load_milli;
+        double load_milli;              /* the last one known, 0 if none is */
         double hardship;                /* 0..1 */
         bool is_known;                  /* false: keeps what it has */
         /* remembered */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A host that decides epoch after epoch, as the daemon does: what was decided becomes what is in
+ * force. Its workspace is exactly as large as promised, so that the address sanitizer sees a byte
+ * too many. */
+
+#include "core/epoch.h"
+#include "lib/testing.h"
+
+#define EPOCH_FIXTURE_MAX 24
+#define EPOCH_FIXTURE_GROUPS_MAX 4
+#define EPOCH_FIXTURE_HISTORY 16
+
+struct epoch_fixture {
+        struct epoch_state state;
+        struct gate_record records[EPOCH_FIXTURE_HISTORY];
+        struct epoch_rules rules;
+        struct epoch_service services[EPOCH_FIXTURE_MAX];
+        struct enforce_group groups[EPOCH_FIXTURE_GROUPS_MAX];
+        size_t n, n_groups;
+
+        struct epoch_decision decisions[EPOCH_FIXTURE_MAX];
+        unsigned group_weights[EPOCH_FIXTURE_GROUPS_MAX];
+        struct epoch_outcome outcome;
+};
+
+/* Four CPUs, a tenth reserved. Points into itself: initialise it where it stays. */
+static inline void epoch_fixture_init(struct epoch_fixture *f)
+{
+        *f = (struct epoch_fixture){
+                .rules = { .capacity_milli = 4000, .reserve_milli = 400, .spare = 1 },
+                .groups = { { .parent = ENFORCE_NO_GROUP } },
+                .n_groups = 1,
+        };
+        epoch_state_init(&f->state, f->records, EPOCH_FIXTURE_HISTORY);
+}
+
+static inline struct epoch_service *epoch_fixture_add(struct epoch_fixture *f, double baseline_milli,
+                                                      double need_milli)
+{
+        f->services[f->n] = (struct epoch_service){
+                .baseline_milli = baseline_milli,
+                .need_milli = need_milli,
+                .load_milli = need_milli / 1.15,
+                .max_milli = INFINITY,
+                .weight = 100,
+                .is_known = true,
+                .recent_milli = { -1, -1, -1, -1 },
+        };
+        return &f->services[f->n++];
+}
+
+/* Decides without taking the decision over. */
+static inline int epoch_fixture_decide(struct epoch_fixture *f)
+{
+        void *buffer = malloc(epoch_workspace_size(f->n, f->n_groups));
+        struct epoch_workspace w;
+        int r;
+
+        ck_assert_ptr_nonnull(buffer);
+        epoch_workspace_init(&w, buffer, f->n, f->n_groups);
+        r = epoch_decide(&f->state, &f->rules, f->services, f->n, f->groups, f->n_groups, &w,
+                         f->decisions, f->group_weights, &f->outcome);
+        free(buffer);
+        return r;
+}
+
+static inline void epoch_fixture_take_over(struct epoch_fixture *f)
+{
+        for (size_t i = 0; i < f->n; i++) {
+                struct epoch_service *s = &f->services[i];
+
+                for (size_t age = EPOCH_RECENT - 1; age > 0; age--)
+                        s->recent_milli[age] = s->recent_milli[age - 1];
+                s->recent_milli[0] = f->decisions[i].alloc_milli;
+        }
+}
+
+static inline void epoch_fixture_pass(struct epoch_fixture *f)
+{
+        ck_assert_int_eq(epoch_fixture_decide(f), 0);
+        epoch_fixture_take_over(f);
+}
+
+static inline int64_t epoch_fixture_sum(const struct epoch_fixture *f)
+{
+        int64_t sum = 0;
+
+        for (size_t i = 0; i < f->n; i++)
+                sum += f->decisions[i].alloc_milli > 0 ? f->decisions[i].alloc_milli : 0;
+        return sum;
+}
