@@ -18,16 +18,29 @@ static double weight_of(const double weight[], size_t i)
         return weight[i] > 0 ? weight[i] : 1;
 }
 
+/* ---- where the amount runs out ------------------------------------------------------------------ */
+
+/* Bounds are real in one solver and whole in the other. */
+struct claimants {
+        const double *bound;
+        const int64_t *bound_whole;     /* where bound is NULL */
+        const double *weight;
+};
+
+static double bound_of(const struct claimants *c, size_t i)
+{
+        return c->bound ? c->bound[i] : (double)c->bound_whole[i];
+}
+
 /* Claimants that can take something, those with a weight first. Returns how many there are in all. */
-static size_t list_claimants(const double bound[], const int64_t bound_whole[],
-                             const double weight[], size_t n, size_t order[], size_t *ret_n_weighted)
+static size_t list_claimants(const struct claimants *c, size_t n, size_t order[],
+                             size_t *ret_n_weighted)
 {
         size_t n_listed = 0;
 
         for (int pass = 0; pass < 2; pass++) {
                 for (size_t i = 0; i < n; i++)
-                        if ((weight[i] > 0) == (pass == 0) &&
-                            (bound ? bound[i] > 0 : bound_whole[i] > 0))
+                        if ((c->weight[i] > 0) == (pass == 0) && bound_of(c, i) > 0)
                                 order[n_listed++] = i;
                 if (pass == 0)
                         *ret_n_weighted = n_listed;
@@ -35,56 +48,111 @@ static size_t list_claimants(const double bound[], const int64_t bound_whole[],
         return n_listed;
 }
 
-/* ---- real amounts ------------------------------------------------------------------------------- */
-
+/* Claimant i is full from theta = b_i / w_i on. */
 static bool fills_later(const void *ctx, size_t a, size_t b)
 {
-        const double *threshold = ctx;
+        const struct claimants *c = ctx;
+        double theta_a = bound_of(c, a) / weight_of(c->weight, a);
+        double theta_b = bound_of(c, b) / weight_of(c->weight, b);
 
-        return threshold[a] != threshold[b] ? threshold[a] > threshold[b] : a > b;
+        return theta_a != theta_b ? theta_a > theta_b : a > b;
 }
 
-/* Fills the listed claimants. Returns theta; what is left over goes to ret_rest. */
-static double fill(const double bound[], const double weight[], size_t order[], size_t n,
-                   double amount, double share[], double *ret_rest)
+/* Of the claimants in order, sorted by when they are full: how many are. Being full is monotone in that
+ * order, so that a few sums decide; each is made afresh, for the reason given below. */
+static size_t count_full(const struct claimants *c, const size_t order[], size_t n, double amount)
 {
-        double rest = amount, sum = 0;
+        size_t low = 0, high = n;
 
-        /* Claimant i is full from theta = b_i / w_i on. */
-        for (size_t k = 0; k < n; k++)
-                share[order[k]] = bound[order[k]] / weight_of(weight, order[k]);
-        heap_sort(order, n, fills_later, share);
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                double rest = amount, weight = 0;
 
-        /* The weight of everybody not yet full is summed from the far end. Subtracting the full ones
-         * one by one would leave nothing but rounding error where weights differ by 1e6 and more. */
-        for (size_t k = n; k-- > 0;) {
-                sum += weight_of(weight, order[k]);
-                share[order[k]] = sum;
+                for (size_t k = 0; k < middle; k++)
+                        rest -= bound_of(c, order[k]);
+                for (size_t k = middle; k < n; k++)
+                        weight += weight_of(c->weight, order[k]);
+                if (bound_of(c, order[middle]) * weight <= weight_of(c->weight, order[middle]) * rest)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
+        return low;
+}
+
+/* So many passes are enough for all but contrived input. */
+#define PASSES_MAX 24
+
+/* Finds who is full and moves them to the front of order. Returns theta, INFINITY if all are full.
+ *
+ * If all shared the amount by weight, whoever then is full will be full in the end, because theta only
+ * grows when others are bounded. So each pass takes out those and shares what they leave. Input made
+ * for it takes a claimant a pass; what is left after some passes is sorted.
+ *
+ * The weight of those who are not full is summed anew in each pass. Subtracting the full ones would
+ * leave nothing but rounding error where weights differ by 1e6 and more. */
+static double find_theta(const struct claimants *c, size_t order[], size_t n, double amount,
+                         size_t *ret_n_full, double *ret_rest)
+{
+        size_t n_full = 0, n_before;
+        double rest = amount, weight;
+
+        for (int pass = 0;; pass++) {
+                double limit = rest;
+
+                weight = 0;
+                for (size_t k = n_full; k < n; k++)
+                        weight += weight_of(c->weight, order[k]);
+
+                n_before = n_full;
+                if (pass == PASSES_MAX) {
+                        heap_sort(order + n_full, n - n_full, fills_later, c);
+                        n_full += count_full(c, order + n_full, n - n_full, rest);
+                        for (size_t k = n_before; k < n_full; k++)
+                                rest = fmax(rest - bound_of(c, order[k]), 0);
+                        continue;
+                }
+                for (size_t k = n_full; k < n; k++) {
+                        size_t i = order[k];
+
+                        if (bound_of(c, i) * weight <= weight_of(c->weight, i) * limit) {
+                                rest = fmax(rest - bound_of(c, i), 0);
+                                order[k] = order[n_full];
+                                order[n_full++] = i;
+                        }
+                }
+                if (n_full == n_before)
+                        break;
+        }
+        *ret_n_full = n_full;
+        *ret_rest = rest;
+        return n_full < n ? rest / weight : INFINITY;
+}
+
+/* ---- real amounts ------------------------------------------------------------------------------- */
+
+/* Fills the listed claimants. Returns theta; what is left over goes to ret_rest. */
+static double fill(const struct claimants *c, size_t order[], size_t n, double amount, double share[],
+                   double *ret_rest)
+{
+        size_t n_full;
+        double theta = find_theta(c, order, n, amount, &n_full, ret_rest);
 
         for (size_t k = 0; k < n; k++) {
                 size_t i = order[k];
-                double w = weight_of(weight, i), w_rest = share[i];
 
-                if (bound[i] * w_rest > w * rest) {
-                        double theta = rest / w_rest;
-
-                        for (; k < n; k++)
-                                share[order[k]] = fmin(bound[order[k]],
-                                                       weight_of(weight, order[k]) * theta);
-                        *ret_rest = 0;
-                        return theta;
-                }
-                share[i] = bound[i];
-                rest = fmax(rest - bound[i], 0);
+                share[i] = k < n_full ? c->bound[i]
+                                      : fmin(c->bound[i], weight_of(c->weight, i) * theta);
         }
-        *ret_rest = rest;
-        return INFINITY;
+        if (n_full < n)
+                *ret_rest = 0;
+        return theta;
 }
 
 int waterfill_solve(const double bound[], const double weight[], size_t n, double amount,
                     size_t order[], double ret_share[], double *ret_theta)
 {
+        struct claimants c = { .bound = bound, .weight = weight };
         size_t n_weighted, n_listed;
         double rest;
 
@@ -97,15 +165,16 @@ int waterfill_solve(const double bound[], const double weight[], size_t n, doubl
 
         for (size_t i = 0; i < n; i++)
                 ret_share[i] = 0;
-        n_listed = list_claimants(bound, NULL, weight, n, order, &n_weighted);
-        *ret_theta = fill(bound, weight, order, n_weighted, amount, ret_share, &rest);
-        (void)fill(bound, weight, order + n_weighted, n_listed - n_weighted, rest, ret_share, &rest);
+        n_listed = list_claimants(&c, n, order, &n_weighted);
+        *ret_theta = fill(&c, order, n_weighted, amount, ret_share, &rest);
+        (void)fill(&c, order + n_weighted, n_listed - n_weighted, rest, ret_share, &rest);
         return 0;
 }
 
 /* ---- whole amounts ------------------------------------------------------------------------------ */
 
 struct apportionment {
+        struct claimants claimants;
         const int64_t *bound;
         const double *weight;
         int64_t *share;
@@ -150,15 +219,6 @@ static bool last_goes_last(const void *ctx, size_t a, size_t b)
         return unit_goes_first(ap, b, ap->share[b], a, ap->share[a]);
 }
 
-static bool fills_later_whole(const void *ctx, size_t a, size_t b)
-{
-        const struct apportionment *ap = ctx;
-        int c = compare_products((double)ap->bound[a], weight_of(ap->weight, b),
-                                 (double)ap->bound[b], weight_of(ap->weight, a));
-
-        return c != 0 ? c > 0 : a > b;
-}
-
 /* How many units of claimant i go no later than the given unit. Exact: the guess is corrected by the
  * order itself. */
 static int64_t units_up_to(const struct apportionment *ap, size_t i, size_t mark, int64_t unit)
@@ -182,8 +242,8 @@ static int64_t units_up_to(const struct apportionment *ap, size_t i, size_t mark
 static int64_t apportion(const struct apportionment *ap, size_t order[], size_t n, int64_t amount)
 {
         int64_t total = 0, given = 0, unit;
-        size_t n_full = n, mark;
-        double w_free = 0, theta;
+        size_t n_full, mark;
+        double theta, rest;
 
         for (size_t k = 0; k < n; k++)
                 total += ap->bound[order[k]];
@@ -193,20 +253,9 @@ static int64_t apportion(const struct apportionment *ap, size_t order[], size_t 
                 return amount - total;
         }
 
-        /* From the far end, the claimants that are not filled; whole sums make this exact but for
-         * w_free, which only ever grows. */
-        heap_sort(order, n, fills_later_whole, ap);
-        while (n_full > 0) {
-                size_t i = order[n_full - 1];
-
-                if (w_free > 0 && (double)(amount - total) * weight_of(ap->weight, i) >=
-                                          (double)ap->bound[i] * w_free)
-                        break;
-                total -= ap->bound[i];
-                w_free += weight_of(ap->weight, i);
-                n_full--;
-        }
-        theta = (double)(amount - total) / w_free;
+        theta = find_theta(&ap->claimants, order, n, (double)amount, &n_full, &rest);
+        if (n_full == n)        /* by rounding; theta only says where to look first */
+                n_full = 0;
 
         mark = order[n_full];
         for (size_t k = n_full; k < n; k++)
@@ -254,7 +303,7 @@ static int64_t apportion(const struct apportionment *ap, size_t order[], size_t 
 int waterfill_round(const int64_t bound[], const double weight[], size_t n, int64_t amount,
                     size_t order[], int64_t ret_share[])
 {
-        struct apportionment ap = { bound, weight, ret_share };
+        struct apportionment ap = { { .bound_whole = bound, .weight = weight }, bound, weight, ret_share };
         size_t n_weighted, n_listed;
         int64_t rest;
 
@@ -271,7 +320,7 @@ int waterfill_round(const int64_t bound[], const double weight[], size_t n, int6
 
         for (size_t i = 0; i < n; i++)
                 ret_share[i] = 0;
-        n_listed = list_claimants(NULL, bound, weight, n, order, &n_weighted);
+        n_listed = list_claimants(&ap.claimants, n, order, &n_weighted);
         rest = apportion(&ap, order, n_weighted, amount);
         (void)apportion(&ap, order + n_weighted, n_listed - n_weighted, rest);
         return 0;

@@ -120,6 +120,41 @@ START_TEST(weights_far_apart_do_not_cancel)
 }
 END_TEST
 
+/* Each claimant asks for half of what is left and has the weight for three quarters of it, so that only
+ * one at a time turns out to be full. */
+START_TEST(claimants_that_fill_one_after_the_other_are_all_found)
+{
+        enum { N = 100 };
+        double bound[N], weight[N], share[N], theta, rest = 1;
+        int64_t bound_whole[N], share_whole[N];
+        size_t order[N];
+
+        for (int k = 0; k < N; k++) {
+                int i = N - 1 - k;      /* the order of claimants is no help */
+
+                bound[i] = k < N - 1 ? rest / 2 : INFINITY;
+                weight[i] = ldexp(1, -2 * k);
+                rest /= 2;
+        }
+        ck_assert_int_eq(waterfill_solve(bound, weight, N, 1, order, share, &theta), 0);
+        for (int i = 1; i < N; i++)
+                ck_assert_double_eq(share[i], bound[i]);
+        ck_assert_double_eq(share[0], ldexp(1, 1 - N));
+        ck_assert_double_eq(theta, share[0] / weight[0]);
+
+        rest = 1 << 30;
+        for (int i = 0; i < 30; i++) {
+                bound_whole[i] = (int64_t)(rest /= 2);
+                weight[i] = ldexp(1, -2 * i);
+        }
+        bound_whole[29] = 5;
+        ck_assert_int_eq(waterfill_round(bound_whole, weight, 30, 1 << 30, order, share_whole), 0);
+        for (int i = 0; i < 29; i++)
+                ck_assert_int_eq(share_whole[i], bound_whole[i]);
+        ck_assert_int_eq(share_whole[29], 2);
+}
+END_TEST
+
 /* Of equal claims the first is served first, also where floating point could not tell: the claims
  * 3/9 and 1/3 are equal. */
 START_TEST(ties_between_whole_units_go_to_the_lowest_index)
@@ -138,6 +173,20 @@ START_TEST(ties_between_whole_units_go_to_the_lowest_index)
 }
 END_TEST
 
+/* 3 * 3002399751580331 is 2^53 + 1, which a double rounds to 2^53: a tie that is none. */
+START_TEST(claims_that_differ_by_less_than_a_rounding_are_told_apart)
+{
+        const int64_t bound[] = { 10, 10 };
+        const double weight[] = { 0x1p53, 3002399751580331 };
+        int64_t share[2];
+        size_t order[2];
+
+        ck_assert_int_eq(waterfill_round(bound, weight, 2, 2, order, share), 0);
+        ck_assert_int_eq(share[0], 1);
+        ck_assert_int_eq(share[1], 1);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("waterfill");
@@ -149,7 +198,9 @@ int main(void)
         tcase_add_test(t, theta_is_zero_when_there_is_nothing_and_infinite_when_everybody_is_full);
         tcase_add_test(t, nonsense_is_refused_and_leaves_the_outputs_alone);
         tcase_add_test(t, weights_far_apart_do_not_cancel);
+        tcase_add_test(t, claimants_that_fill_one_after_the_other_are_all_found);
         tcase_add_test(t, ties_between_whole_units_go_to_the_lowest_index);
+        tcase_add_test(t, claims_that_differ_by_less_than_a_rounding_are_told_apart);
         suite_add_tcase(s, t);
         return testing_run(s);
 }
