@@ -17,7 +17,7 @@ struct column {
         const char *title;
         unsigned flags;
         unsigned go_rank;
-        size_t width;                   /* of the widest cell */
+        size_t width;                   /* of the widest cell, or what is left of it */
         bool is_gone;
 };
 
@@ -156,6 +156,44 @@ static size_t make_fit(struct table *t, size_t width)
         }
 }
 
+/* What still is too wide is taken from the text on the right first: a note says more in its
+ * beginning than a name does. */
+static void make_narrow(struct table *t, size_t width)
+{
+        size_t needed = 0;
+
+        for (size_t i = 0; i < t->n_columns; i++)
+                if (!t->columns[i].is_gone)
+                        needed += t->columns[i].width + (needed > 0 ? GAP : 0);
+        for (size_t i = t->n_columns; i > 0 && needed > width; i--) {
+                struct column *c = &t->columns[i - 1];
+                size_t spare = c->width - least_width(c), excess = needed - width;
+
+                if (c->is_gone)
+                        continue;
+                c->width -= spare < excess ? spare : excess;
+                needed -= spare < excess ? spare : excess;
+        }
+}
+
+/* Cuts a text to a width, with dots where something is missing. */
+static void cut(char *text, size_t width)
+{
+        char *end = text;
+        size_t used = 0;
+
+        if (text_width(text) <= width)
+                return;
+        while (*end && used + 1 + strlen("...") <= width) {
+                int length = mblen(end, MB_CUR_MAX);
+                end += length > 0 ? length : 1;
+                used++;
+        }
+        /* What was cut off was longer than the dots are wide, so there is room for them. */
+        if (strlen(end) >= strlen("..."))
+                memcpy(end, "...", sizeof "...");
+}
+
 static void print_gone(const struct table *t, size_t n_gone)
 {
         const char *comma = "";
@@ -186,6 +224,7 @@ static int fill_row(const struct table *t, struct libscols_table *s, size_t i_fi
                 const struct cell *cell = &t->cells[i_first + i];
                 if (t->columns[i].is_gone)
                         continue;
+                cut(cell->text, t->columns[i].width);
                 int r = scols_line_set_data(line, i_shown, cell->text);
                 if (r < 0)
                         return r;
@@ -200,6 +239,25 @@ static int fill_row(const struct table *t, struct libscols_table *s, size_t i_fi
         return 0;
 }
 
+/* An empty cell at the end of a line is padded by libsmartcols: nobody wants to copy that. */
+static int print_trimmed(struct libscols_table *s)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = scols_print_table_to_string(s, &text);
+
+        if (r < 0)
+                return r;
+        for (const char *line = text; *line;) {
+                size_t length = strcspn(line, "\n"), used = length;
+
+                while (used > 0 && line[used - 1] == ' ')
+                        used--;
+                (void)printf("%.*s\n", (int)used, line);
+                line += length + (line[length] == '\n');
+        }
+        return 0;
+}
+
 int table_print(struct table *t, bool has_legend, size_t width)
 {
         _cleanup_(unref) struct libscols_table *s = NULL;
@@ -209,6 +267,7 @@ int table_print(struct table *t, bool has_legend, size_t width)
         if (t->is_out_of_memory)
                 return -ENOMEM;
         size_t n_gone = make_fit(t, width);
+        make_narrow(t, width);
 
         scols_init_debug(0);
         s = scols_new_table();
@@ -219,17 +278,13 @@ int table_print(struct table *t, bool has_legend, size_t width)
                 return r;
         scols_table_enable_noheadings(s, !has_legend);
         scols_table_enable_colors(s, term_has_color(stdout));
-        if (width != TERM_WIDTH_UNLIMITED) {
-                scols_table_set_termforce(s, SCOLS_TERMFORCE_ALWAYS);
-                scols_table_set_termwidth(s, width);
-        } else
-                scols_table_set_termforce(s, SCOLS_TERMFORCE_NEVER);
+        /* It fits by now, or nothing can make it fit. */
+        scols_table_set_termforce(s, SCOLS_TERMFORCE_NEVER);
 
         for (size_t i = 0; i < t->n_columns; i++) {
                 const struct column *c = &t->columns[i];
-                int flags = (c->flags & TABLE_RIGHT ? SCOLS_FL_RIGHT : 0) |
-                            (c->flags & TABLE_MAY_CUT ? SCOLS_FL_TRUNC : 0);
-                if (!c->is_gone && !scols_table_new_column(s, c->title, (double)least_width(c), flags))
+                int flags = c->flags & TABLE_RIGHT ? SCOLS_FL_RIGHT : 0;
+                if (!c->is_gone && !scols_table_new_column(s, c->title, (double)c->width, flags))
                         return -ENOMEM;
         }
         for (size_t i = 0; i + t->n_columns <= t->n_cells; i += t->n_columns) {
@@ -237,7 +292,7 @@ int table_print(struct table *t, bool has_legend, size_t width)
                 if (r < 0)
                         return r;
         }
-        r = scols_print_table(s);
+        r = print_trimmed(s);
         if (r < 0)
                 return r;
         if (n_gone > 0 && has_legend)

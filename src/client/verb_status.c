@@ -375,7 +375,7 @@ static bool add_row(struct table *t, struct json_object *s, bool is_observing, b
         bool is_managed = json_get_bool(s, "Managed");
 
         table_row(t);
-        table_cell(t, is_managed ? TERM_BOLD : TERM_PLAIN, *name ? name : "-");
+        table_cell(t, is_managed ? TERM_BOLD : TERM_PLAIN, *name ? name : json_get_text(s, "Unit", "-"));
         table_cell(t, TERM_PLAIN, json_get_text(s, "Unit", "-"));
         if (with_coalition) {
                 const char *id = json_get_text(s, "CoalitionId", "");

@@ -1,0 +1,180 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# coallocctl against a fake org.coalloc1 on a private bus: what it shows, says and returns.
+
+: "${COALLOC_SRCDIR:=.}" "${COALLOC_BUILDDIR:=.}"
+. "$COALLOC_SRCDIR/tests/lib/tap.sh"
+
+ctl=$COALLOC_BUILDDIR/coallocctl
+command -v dbus-daemon >/dev/null 2>&1 || skip_all "dbus-daemon is not installed"
+dir=$(mktemp -d) || exit 99
+bus_pid='' fake_pid=''
+trap 'kill $fake_pid $bus_pid 2>/dev/null; rm -rf "$dir"' EXIT
+unset COLUMNS NO_COLOR
+LC_ALL=C
+export LC_ALL
+
+cat >"$dir/bus.conf" <<END
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=$dir/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/><allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
+  </policy>
+</busconfig>
+END
+DBUS_SYSTEM_BUS_ADDRESS=unix:path=$dir/bus
+export DBUS_SYSTEM_BUS_ADDRESS
+
+run() { # ARGUMENT...
+        "$ctl" "$@" >"$dir/out" 2>"$dir/err"
+        status=$?
+        out=$(cat "$dir/out")
+        err=$(cat "$dir/err")
+}
+
+fake() { # [MODE]: a new fake in place of the old; returns when it has its name
+        [ -z "$fake_pid" ] || { kill "$fake_pid" && wait "$fake_pid" 2>/dev/null; }
+        rm -f "$dir/ready"
+        mkfifo "$dir/ready"
+        "$COALLOC_BUILDDIR/tests/integration/fake_coallocd" "$@" >"$dir/ready" &
+        fake_pid=$!
+        read -r _ <"$dir/ready"
+}
+
+# ---- nobody there -----------------------------------------------------------------------------------
+
+run status
+is "$status" 3 "no bus: exit status 3"
+contains "$err" "no system bus" "no bus: said so"
+contains "$err" "coallocctl doctor" "no bus: the next step"
+
+mkfifo "$dir/address"
+dbus-daemon --config-file="$dir/bus.conf" --nofork --print-address=3 3>"$dir/address" \
+        >"$dir/bus.out" 2>"$dir/bus.err" &
+bus_pid=$!
+read -r _ <"$dir/address" || { cat "$dir/bus.err" >&2; exit 99; }
+
+for verb in status "explain web" plan mode "mode observe" freeze thaw "adopt x.slice" reload restore; do
+        # shellcheck disable=SC2086
+        run $verb
+        is "$status/$out" 3/ "$verb without a daemon: exit status 3"
+        contains "$err" "systemctl start coallocd" "$verb without a daemon: the next step"
+done
+run
+is "$status" 3 "the default verb is status"
+
+# ---- status -----------------------------------------------------------------------------------------
+
+fake enforce
+COLUMNS=160 run status
+is "$status/$err" 0/ "status is fine"
+is "$out" "* coallocd 0.1.0, enforcing with quotas and weights
+    Tier: congested. Every baseline is kept, but not every need fits: the CPU above the baselines is bargained over.
+     CPU: 400% in all; 360% to be shared out, 210% allocated; the rest is kept for what is not managed, which wants 12%
+   Price: scarcity 0.5 (0 enough for all, 1 baselines only, 2 nothing); one more milli-CPU is worth infinite
+    Gate: V 0.125, falling by 0.5 (0 is the bargaining solution); the plan was applied whole
+   Epoch: 42, one every 15s
+
+SERVICE     UNIT             USE  NEED  BASELINE  ALLOC     QUOTA    WEIGHT  THROTTLED  PRESSURE  NOTE
+web         shop-web.slice   78%   90%       20%   120%         -      1500         0%       12%
+batch       batch.slice     241%    0%        0%    40%      140%        17        31%       62%  elastic
+db          shop-db.slice   4.2%   10%       10%    50%  50%!=90%  600!=500         0%        0%  refused: the kernel did not take it
+mail        mail.slice        0%    0%      5.0%      -         -         -         0%        0%  inactive
+user.slice  user.slice       12%     -         -      -         -         -         0%      5.0%
+a!=b: as asked, as applied, as read back from the kernel" "status at 160 columns, golden"
+
+COLUMNS=80 run status
+is "$(printf '%s\n' "$out" | awk 'length > 80')" "" "status fits 80 columns"
+is "$(printf '%s\n' "$out" | sed -n '/^SERVICE/,$p')" "SERVICE      USE  NEED  ALLOC     QUOTA    WEIGHT  THROTTLED  NOTE
+web          78%   90%   120%         -      1500         0%
+batch       241%    0%    40%      140%        17        31%  elastic
+db          4.2%   10%    50%  50%!=90%  600!=500         0%  refused: the ke...
+mail          0%    0%      -         -         -         0%  inactive
+user.slice   12%     -      -         -         -         0%
+3 columns did not fit: UNIT, BASELINE, PRESSURE
+a!=b: as asked, as applied, as read back from the kernel" "the table at 80 columns, golden"
+run status --no-legend
+is "$(printf '%s\n' "$out" | wc -l | tr -d ' ')" 5 "--no-legend prints the rows alone"
+
+run status --json
+is "$status/$err" 0/ "status --json is fine"
+contains "$out" '{"version":"0.1.0","mode":"enforce","enforce":"both","tier":"congested","capacity_milli":4000,"bargained_milli":3600,"allocated_milli":2100,"unmanaged_milli":120,"scarcity":0.5,"shadow_price":null,"potential":0.125,"potential_trend":-0.5,"step_size":1,"verdict":"apply","epoch":42,"epoch_sec":15,"frozen":false,"config_error":"","pressure_available":true,"next_epoch_sec":null,"services":[' "the keys of the host"
+contains "$out" '{"name":"db","unit":"shop-db.slice","managed":true,"active":true,"state":"refused","note":"the kernel did not take it","coalition":"","use_milli":42,"load_milli":42,"need_milli":100,"need_reason":"load","floor_milli":0,"baseline_milli":100,"max_milli":null,"weight":100,"alloc_milli":500,"quota_wanted_milli":500,"quota_applied_milli":500,"quota_read_milli":900,"cpu_weight_wanted":600,"cpu_weight_applied":500,"cpu_weight_read":500,"throttled_ratio":0,"pressure":0,"contention":null,"confidence":null,"satisfied":null,"elastic":null}' "the keys of a service"
+
+# ---- explain, plan ----------------------------------------------------------------------------------
+
+run explain web
+is "$status/$err" 0/ "explain is fine"
+is "$out" "shop-web.slice (service web), epoch 42
+  - It used 78% and needs 90%: 1.15 times its load.
+  - It got 120%, because the host is uncongested." "explain prints the sentences"
+run explain --json shop-web.slice
+contains "$out" '"inputs":{"load_milli":783}' "explain --json prints the object"
+run explain wbe
+is "$status/$out" 1/ "explain of an unknown unit fails"
+contains "$err" 'no unit or service "wbe"' "explain of an unknown unit says so"
+contains "$err" 'coallocctl status' "explain of an unknown unit: the next step"
+
+run plan --json
+is "$out" '{"tier":"congested","scarcity":0.5,"shadow_price":null,"services":[{"name":"web","market_milli":1200.5,"alloc_milli":1200,"quota_milli":null,"cpu_weight":1500,"coalition":null,"credit":0,"satisfied":true}],"coalitions":[],"gate":{"v_before":2,"v_after":1,"step":0.5,"verdict":"reduced"}}' \
+        "plan --json passes the daemon's answer on"
+run plan
+contains "$out" "Gate: reduced: the plan was applied in part: a smaller step was safe; V 2 -> 1" "plan prints the gate's verdict"
+
+# ---- control ----------------------------------------------------------------------------------------
+
+run mode
+is "$status/$out" 0/enforce "mode shows the mode"
+run restore
+is "$status/$out" 1/ "restore that failed for two units fails"
+contains "$err" "2 units could not be given back" "restore says how many failed"
+run restore
+is "$status" 0 "restore that worked is fine"
+run mode
+is "$out" observe "restore also sets observe"
+run mode enforce
+is "$status/$out/$err" 0// "mode enforce is quiet"
+run mode
+is "$out" enforce "mode enforce sets it"
+run freeze
+is "$status" 0 "freeze is fine"
+run status
+contains "$out" "Frozen: No allocation changes until \`coallocctl thaw\`." "status says that it is frozen"
+run thaw
+run status --json
+contains "$out" '"frozen":false' "thaw ends the freeze"
+run adopt x.slice
+is "$status/$out" 1/ "what is not permitted fails"
+contains "$err" "Not permitted: Only root may do that." "what is not permitted is said"
+contains "$err" "Run it as root." "what is not permitted: the next step"
+run reload
+is "$status/$out" 1/ "reload of a wrong configuration fails"
+contains "$err" "/etc/coalloc.conf:12: Baseline=" "reload says what is wrong"
+contains "$err" "coallocctl verify" "reload: the next step"
+run status
+contains "$out" "Config: /etc/coalloc.conf:12: Baseline=: 900% is more than the host's 400%" "status shows the error"
+contains "$out" "last good configuration stays in force" "status says what holds meanwhile"
+
+# ---- observe, and a daemon that says little ------------------------------------------------------------
+
+fake observe
+COLUMNS=160 run status
+contains "$out" "observing only: no unit is changed" "observe mode is said"
+contains "$out" "90%->50%" "observe mode shows what would be"
+contains "$out" "a->b: as it is, and as it would be" "observe mode explains the arrow"
+
+fake hostile
+run status --no-legend
+is "$status" 0 "unknown keys are skipped and missing ones are no failure"
+contains "$out" "shop-web.slice" "what was said is shown"
+run explain web
+is "$status/$out" 1/ "broken JSON from the daemon is a failure"
+contains "$err" "makes no sense" "broken JSON from the daemon is said"
+
+done_testing
