@@ -33,7 +33,7 @@ Floor=${3:-5%}
 [Service batch]
 Unit=batch.slice
 Floor=${3:-5%}
-Baseline=${2:-20%}
+Baseline=${2:-5%}
 Weight=10
 END
 }
@@ -42,15 +42,19 @@ conf
 hog_start 4
 load_start 10
 before=$(all_limits)
+WATCHER_PAUSE_USEC=3000
 watcher_start $shop batch.slice
 ok "the daemon starts" systemctl enable --now coallocd
 ok "after the first epochs every service has a quota" wait_for 60 sh -c '. /lab/guest/lib.sh; . /lab/guest/daemon.sh
     for u in shop-web shop-app shop-db batch; do has_quota $u.slice || exit 1; done'
 ok "two more epochs pass" wait_epochs 2
-between "the quotas share out the CPU that is bargained over" 100 "$(sum_of_quotas shop-web.slice shop-app.slice shop-db.slice batch.slice)" 180
+# What the laboratory itself uses (load generator, watcher, emulated devices) is unmanaged load.
+sum=$(sum_of_quotas shop-web.slice shop-app.slice shop-db.slice batch.slice)
+bargained=$(($(property BargainedUSecPerSec) / 10000))
+between "the quotas share out the CPU that is bargained over, in percent" $((bargained - 20)) "$sum" 180
 ok "status says what the cgroup files say" status_is_true
 ok "nobody is below its baseline" sh -c '. /lab/guest/lib.sh; . /lab/guest/daemon.sh
-    for u in shop-web shop-app shop-db batch; do quota_at_least $u.slice 20 || exit 1; done'
+    for u in shop-web shop-app shop-db; do quota_at_least $u.slice 20 || exit 1; done; quota_at_least batch.slice 5'
 is "the hog makes the host congested" "$(property Tier)" congested
 
 # Demand moves from the hog to the shop; two epochs later so have the quotas.
