@@ -67,6 +67,24 @@ ok "it runs without a configuration" systemctl start coallocd
 epoch=$(property Epoch)
 is "with no sections nothing is managed" "$(coallocctl status --json | jq '[.services[] | select(.managed)] | length')" 0
 is "units without a section are left as they were" "$(all_limits)" "$before"
+systemctl stop coallocd
+
+# The way of ./quickstart on a host: no privilege, nothing installed, a bus of its own.
+cat >/run/lab/observe <<'END'
+cd "$(mktemp -d)" && mkdir run && printf '[Manager]\nMode=observe\nEpochSec=2s\n' >conf
+address=$(dbus-daemon --session --fork --print-address --print-pid=3 3>bus.pid)
+RUNTIME_DIRECTORY=$PWD/run coallocd --observe --config=conf --publish="$address" 2>log &
+daemon=$!
+export DBUS_SYSTEM_BUS_ADDRESS="$address"
+for i in $(seq 100); do
+    coallocctl status --json 2>/dev/null | jq -e '.services[] | select(.unit == "batch.slice" and .use_milli > 100)' && break
+    sleep 0.5
+done
+kill $daemon; wait $daemon; cat log
+kill "$(cat bus.pid)"
+[ $i -lt 100 ]
+END
+ok "anybody can observe, on a bus of their own" runuser -u nobody -- sh /run/lab/observe
 hog_stop
 load_stop >/dev/null
 
