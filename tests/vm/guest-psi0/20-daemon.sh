@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# limit: 180 s
+# limit: 300 s
 #
 # A kernel without pressure information: coallocd goes on by use and throttling alone, and says so.
 . /lab/guest/lib.sh

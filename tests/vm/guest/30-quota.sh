@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# limit: 480 s
+# limit: 600 s
 #
 # Enforce=quota: the quotas are the partition. They follow demand, and their sum holds at every instant.
 . /lab/guest/lib.sh

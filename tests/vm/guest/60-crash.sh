@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# limit: 300 s
+# limit: 600 s
 #
 # Whatever happens, every unit gets back what it had before.
 . /lab/guest/lib.sh

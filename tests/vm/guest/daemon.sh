@@ -12,12 +12,13 @@ wait_epochs() {
     wait_for $((20 * $1)) epoch_is_past $(($(property Epoch) + $1))
 }
 
-# milli_of SERVICE KEY: from status --json; "null" as it is
-milli_of() { coallocctl status --json | jq -r ".services[] | select(.name == \"$1\") | .$2 | if type == \"number\" then round else . end"; }
-percent_of() { milli_of "$1" "$2" | awk '{ print ($1 == "null") ? "none" : int($1 / 10) }'; }
+# Asking costs seconds in an emulated machine: look once, then read as often as you like.
+look() { coallocctl status --json >/run/lab/status.json; }
+seen() { jq -r ".services[] | select(.name == \"$1\") | .$2 | if type == \"number\" then round else . end" /run/lab/status.json; }
+seen_percent() { seen "$1" "$2" | awk '{ print ($1 == "null") ? "none" : int($1 / 10) }'; }
 
 tier_is() { [ "$(property Tier)" = "$1" ]; }
-state_is() { [ "$(milli_of "$1" state)" = "$2" ]; }
+state_is() { look && [ "$(seen "$1" state)" = "$2" ]; }
 quota_is() { [ "$(quota_percent_of "$1")" = "$2" ]; }
 weight_is() { [ "$(cpu_weight_of "$1")" = "$2" ]; }
 has_quota() { [ "$(quota_percent_of "$1")" != none ]; }
@@ -25,8 +26,9 @@ quota_at_least() { [ "$(quota_percent_of "$1")" -ge "$2" ] 2>/dev/null; }
 
 # What status says is in force is what the cgroup files say, for every managed service.
 status_is_true() {
-    coallocctl status --json | jq -r '.services[] | select(.managed and .active) |
-            [.unit, (.quota_read_milli // "none"), (.quota_applied_milli // "none")] | @tsv' |
+    look
+    jq -r '.services[] | select(.managed and .active) |
+            [.unit, (.quota_read_milli // "none"), (.quota_applied_milli // "none")] | @tsv' /run/lab/status.json |
         while read -r unit read_milli applied_milli; do
             percent=$(quota_percent_of "$unit")
             [ "$percent" = none ] || percent=$((percent * 10))

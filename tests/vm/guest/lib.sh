@@ -156,7 +156,7 @@ load_start() {
 # Ends the load and prints its line "total requests=... failed=... p99_ms=..."
 load_stop() {
     systemctl stop shop-load
-    sed -n '/^total /p' /run/lab/load.out
+    sed -n '/^total /p' /run/lab/load.out | tail -n 1
 }
 
 # field NAME: the number behind NAME= in what is read from standard input
