@@ -3,15 +3,13 @@
 #include "client/bus.h"
 
 #include "client/term.h"
+#include "util/bus_names.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define BUS_NAME "org.coalloc1"
-#define BUS_PATH "/org/coalloc1"
-#define BUS_INTERFACE "org.coalloc1.Manager"
 
 static int not_running(void)
 {
@@ -71,13 +69,16 @@ static int call_failed(const char *method, const sd_bus_error *error, int r)
                 complain("Not permitted: %s", text);
                 (void)fprintf(stderr, "Run it as root. If you are, the D-Bus policy is missing: "
                                       "coallocctl doctor\n");
-        } else if (sd_bus_error_has_name(error, "org.coalloc1.NoSuchService")) {
+        } else if (sd_bus_error_has_name(error, COALLOC_ERROR_NO_SUCH_SERVICE)) {
                 complain("%s", text);
                 (void)fprintf(stderr, "`coallocctl status` lists the units and services that coallocd "
                                       "knows.\n");
-        } else if (sd_bus_error_has_name(error, "org.coalloc1.ConfigInvalid")) {
+        } else if (sd_bus_error_has_name(error, COALLOC_ERROR_CONFIG_INVALID)) {
                 complain("The configuration was refused, the last good one stays in force: %s", text);
                 (void)fprintf(stderr, "All findings: coallocctl verify\n");
+        } else if (sd_bus_error_has_name(error, COALLOC_ERROR_NO_PLAN_YET)) {
+                complain("There is no decision yet: %s", text);
+                (void)fprintf(stderr, "The first one comes with the first epoch (EpochSec=).\n");
         } else if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT,
                                           SD_BUS_ERROR_DISCONNECTED) || r == -ETIMEDOUT) {
                 complain("coallocd did not answer %s() in time: %s", method, text);
@@ -105,7 +106,7 @@ static int call(sd_bus *bus, uint64_t patience_usec, const char *interface, cons
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, interface, method);
+        r = sd_bus_message_new_method_call(bus, &m, COALLOC_BUS_NAME, COALLOC_PATH, interface, method);
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(m, false);
         if (r >= 0)
@@ -123,7 +124,7 @@ int bus_call(sd_bus *bus, uint64_t patience_usec, const char *method, sd_bus_mes
         va_list ap;
 
         va_start(ap, types);
-        int status = call(bus, patience_usec, BUS_INTERFACE, method, ret_reply, types, ap);
+        int status = call(bus, patience_usec, COALLOC_INTERFACE, method, ret_reply, types, ap);
         va_end(ap);
         return status;
 }
@@ -252,7 +253,7 @@ int bus_get_properties(sd_bus *bus, struct json_object **ret)
 {
         _cleanup_message_ sd_bus_message *reply = NULL;
 
-        int status = get_all(bus, &reply, "s", BUS_INTERFACE);
+        int status = get_all(bus, &reply, "s", COALLOC_INTERFACE);
         if (status != STATUS_FINE)
                 return status;
         int r = bus_read_dict(reply, ret);
@@ -266,7 +267,7 @@ int bus_call_json(sd_bus *bus, struct json_object **ret, const char *method, con
         va_list ap;
 
         va_start(ap, types);
-        int status = call(bus, BUS_PATIENCE_USEC, BUS_INTERFACE, method, &reply, types, ap);
+        int status = call(bus, BUS_PATIENCE_USEC, COALLOC_INTERFACE, method, &reply, types, ap);
         va_end(ap);
         if (status != STATUS_FINE)
                 return status;

@@ -11,6 +11,7 @@
 #include "platform/cgroup_tree.h"
 #include "platform/config_file.h"
 #include "platform/host_cpu.h"
+#include "util/bus_names.h"
 #include "util/cleanup.h"
 
 #include <dirent.h>
@@ -331,14 +332,14 @@ static void check_daemon(struct report *r)
 
         if (!r->bus)
                 return;
-        int has_owner = sd_bus_get_name_creds(r->bus, "org.coalloc1", 0, NULL);
+        int has_owner = sd_bus_get_name_creds(r->bus, COALLOC_BUS_NAME, 0, NULL);
         if (has_owner == -ENXIO) {
                 found(r, "daemon", FINDING_NOTE, "Start it: systemctl start coallocd",
                       "coallocd is not running");
                 return;
         }
-        int error = sd_bus_get_property_string(r->bus, "org.coalloc1", "/org/coalloc1",
-                                               "org.coalloc1.Manager", "Version", NULL, &version);
+        int error = sd_bus_get_property_string(r->bus, COALLOC_BUS_NAME, COALLOC_PATH,
+                                               COALLOC_INTERFACE, "Version", NULL, &version);
         if (error < 0) {
                 found(r, "daemon", FINDING_BAD, "What it says: journalctl -u coallocd -n 50",
                       "coallocd runs but does not answer: %s", strerror(-error));
@@ -364,7 +365,7 @@ static void check_foreign(struct report *r)
         size_t n = 0, length = 0;
 
         if (!r->is_running ||
-            sd_bus_call_method(r->bus, "org.coalloc1", "/org/coalloc1", "org.coalloc1.Manager",
+            sd_bus_call_method(r->bus, COALLOC_BUS_NAME, COALLOC_PATH, COALLOC_INTERFACE,
                                "ListServices", NULL, &reply, NULL) < 0 ||
             sd_bus_message_enter_container(reply, 'a', "a{sv}") < 0)
                 return;
