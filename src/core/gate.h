@@ -10,7 +10,7 @@
  *                                                  + rL sum (lower_i - x_i)+
  *
  * L is the logarithm, continued below delta by its second-order expansion, so that V is finite,
- * convex and >= 0 everywhere and V(x) = 0 only at the solution (games.md section 9, Theorem 9).
+ * convex and >= 0 everywhere and V(x) = 0 only at the solution (doc/theory.md, Gate).
  *
  * The gate trusts nobody: it finds its own reference solution s* by bisection on the price, with no
  * code shared with the market, and it refuses any plan that breaks capacity or a bound whatever its

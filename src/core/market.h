@@ -7,7 +7,7 @@
  * ladder from below; the level at which capacity runs out names the tier, and inside that level the
  * weighted Nash bargaining solution (waterfill.h) divides the rest. Because each tier starts exactly
  * where the one below ends, the allocation is continuous in every input, monotone in capacity and
- * Lipschitz (games.md section 2, Theorem 2): no hysteresis is needed at the borders.
+ * Lipschitz (doc/theory.md, Market): no hysteresis is needed at the borders.
  *
  * A stale player (held_milli >= 0) adds one level between baseline and need: it keeps what it holds
  * before anybody's need above the baseline is served, and wants no more than that. */
@@ -22,7 +22,7 @@ struct market_rules {
 
 struct market_outcome {
         enum tier tier;
-        double scarcity;                /* 0 .. 2; games.md section 2 */
+        double scarcity;                /* 0 .. 2; doc/theory.md, Market */
         double shadow_price;            /* per milli, of the tier: INFINITY where it starts, 0 where every
                                          * need is met (what is spare has no price) */
         double total_milli;             /* sum of the allocations, without the rounding of a sum */

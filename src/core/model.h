@@ -22,7 +22,7 @@
 #define CPU_WEIGHT_MIN 1
 #define CPU_WEIGHT_MAX 10000
 
-/* Which level of everybody's claims the host can fill: games.md section 2. */
+/* Which level of everybody's claims the host can fill: doc/theory.md, Market. */
 enum tier {
         TIER_STARVED,           /* C < sum of floors */
         TIER_OVERLOADED,        /* C < sum of baselines */

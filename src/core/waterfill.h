@@ -6,7 +6,7 @@
  *      maximise sum w_i log s_i   subject to   sum s_i <= amount,  0 <= s_i <= b_i
  *
  * The solution is s_i = min(b_i, w_i theta); theta = 1/lambda, lambda the shadow price.
- * Source: games.md section 1 (KKT conditions, exact sweep). */
+ * Source: doc/theory.md, Market (KKT conditions, exact sweep). */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,8 +42,8 @@ int waterfill_solve(const double bound[], const double weight[], size_t n, doubl
  *
  * Webster (Sainte-Lague) divisors: the next unit goes to the largest w_i / (2 s_i + 1), ties to the
  * lowest index. sum s = min(amount, sum b) exactly and no s_i falls when the amount grows, so that a
- * control loop does not flap by a unit; largest remainder does not have that property (games.md
- * section 1, Alabama paradox). Comparisons are exact for all weights whose products with 2^32 are
+ * control loop does not flap by a unit; largest remainder does not have that property (the
+ * Alabama paradox). Comparisons are exact for all weights whose products with 2^32 are
  * normal doubles. Cost: O(n log n) time, no allocation.
  *
  * Return: 0; -EINVAL as above; -ERANGE if amount or a bound is 2^31 or more.

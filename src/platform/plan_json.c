@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Margin of need over load: games.md section 2, product.md section 6. */
+/* Where no load is given: what the daemon would have seen for that need (DEMAND_MARGIN). */
 #define NEED_OVER_LOAD 1.15
 /* Longest piece of the question that a message repeats. */
 #define QUOTED_MAX 40
