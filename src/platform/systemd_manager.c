@@ -1648,6 +1648,8 @@ static void note_removed_unit(struct systemd_manager *m, const char *name)
                 }
 }
 
+/* While it reloads, PID 1 frees every unit and makes it anew, and tells of both, and of states that are
+ * not theirs: none of it counts. What became of them is read when it is done. */
 static int on_manager_signal(sd_bus_message *message, void *userdata, sd_bus_error *reterr)
 {
         struct systemd_manager *m = userdata;
@@ -1658,10 +1660,10 @@ static int on_manager_signal(sd_bus_message *message, void *userdata, sd_bus_err
                 return 0;
         manager_ref(m);
         if (sd_bus_message_is_signal(message, NULL, "UnitNew") > 0) {
-                if (sd_bus_message_read(message, "so", &name, NULL) > 0)
+                if (!m->is_reloading && sd_bus_message_read(message, "so", &name, NULL) > 0)
                         note_new_unit(m, name);
         } else if (sd_bus_message_is_signal(message, NULL, "UnitRemoved") > 0) {
-                if (sd_bus_message_read(message, "so", &name, NULL) > 0)
+                if (!m->is_reloading && sd_bus_message_read(message, "so", &name, NULL) > 0)
                         note_removed_unit(m, name);
         } else if (sd_bus_message_is_signal(message, NULL, "Reloading") > 0) {
                 if (sd_bus_message_read(message, "b", &is_begin) > 0) {
@@ -1701,7 +1703,7 @@ static int on_properties_changed(sd_bus_message *message, void *userdata, sd_bus
         const char *interface;
         char *name = NULL;
 
-        if (!is_from_systemd(m, message))
+        if (!is_from_systemd(m, message) || m->is_reloading)
                 return 0;
         if (sd_bus_path_decode(sd_bus_message_get_path(message), UNIT_PREFIX, &name) <= 0)
                 return 0;

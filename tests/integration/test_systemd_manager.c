@@ -718,6 +718,9 @@ START_TEST(a_reload_ends_with_everything_read_again)
         RUN_UNTIL(event, n_events[SYSTEMD_RELOADED] == 1);
         ck_assert_uint_eq(n_events[SYSTEMD_LISTED], 2);
         ck_assert_uint_eq(must_find("web.slice")->quota_usec_per_sec, 330000);
+        /* PID 1 forgets and makes every unit meanwhile: that is no unit's end. */
+        ck_assert_uint_eq(n_events[SYSTEMD_UNIT_LOST], 0);
+        ck_assert(must_find("web.slice")->is_active);
 }
 END_TEST
 

@@ -744,8 +744,12 @@ void fake_systemd_reload_end(struct fake_systemd *f)
         bool is_begin = false;
         struct fake_systemd_held *waiting = f->waiting;
 
-        for (struct fake_systemd_unit *u = f->units; u != NULL; u = u->next)
+        /* As PID 1 does: every unit is freed and made anew, and both are told. */
+        for (struct fake_systemd_unit *u = f->units; u != NULL; u = u->next) {
                 reload_unit(f, u);
+                broadcast(f, make_unit_removed, u->name);
+                broadcast(f, make_unit_new, u->name);
+        }
         f->is_reloading = false;
         broadcast(f, make_reloading, &is_begin);
         if (f->reload_call != NULL) {
