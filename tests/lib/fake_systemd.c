@@ -632,6 +632,12 @@ static void method_properties(struct fake_systemd *f, sd_bus_message *call, bool
         MUST(sd_bus_message_read(call, "s", &interface));
         if (!is_all)
                 MUST(sd_bus_message_read(call, "s", &property));
+        if (!is_all && strcmp(property, "SystemState") == 0 && f->system_state[0] != 0) {
+                MUST(sd_bus_message_new_method_return(call, &reply));
+                MUST(sd_bus_message_append(reply, "v", "s", f->system_state));
+                send_reply(f, reply);
+                return;
+        }
         MUST(sd_bus_path_decode(sd_bus_message_get_path(call), UNIT_PREFIX, &name));
         if (name == NULL) {
                 reply_error(f, call, SD_BUS_ERROR_UNKNOWN_OBJECT, "No such object.");
@@ -724,6 +730,9 @@ static void method_set(struct fake_systemd *f, sd_bus_message *call)
                 apply_weight(f, u, weight);
         if (!is_down(u))
                 write_limits(f, u);
+        u->n_set++;
+        if (f->on_set)
+                f->on_set(f->on_set_ctx, u, has_quota, has_weight);
         reply_empty(f, call);
         if (is_down(u) && !u->is_loaded)
                 broadcast(f, make_unit_removed, u->name);

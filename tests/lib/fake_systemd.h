@@ -40,6 +40,7 @@ struct fake_systemd_unit {
         char *quota_text;               /* of the drop-in, NULL = there is none */
         char *weight_text;
         struct fake_unit counters;      /* what its cgroup files show */
+        unsigned n_set;                 /* SetUnitProperties carried out; the test may reset it */
         double load_cpus;               /* what it would use if it were alone and unbounded */
 };
 
@@ -62,6 +63,11 @@ struct fake_systemd {
         char fail_error[128];           /* ... ends with this error; "" = none */
         char vanishes[256];             /* this unit is gone, file and all, when SetUnitProperties
                                          * for it arrives */
+        char system_state[32];          /* "" = none is told */
+
+        /* After each SetUnitProperties that was carried out. */
+        void (*on_set)(void *ctx, const struct fake_systemd_unit *u, bool has_quota, bool has_weight);
+        void *on_set_ctx;
 
         /* What happened. */
         unsigned n_calls;

@@ -254,6 +254,8 @@ void fake_tree_unit(struct fake_tree *t, const char *group, const struct fake_un
                 fake_tree_write(t, UNIT_FILE("cpu.weight"), "%" PRIu64 "\n",
                                 unit->cpu_weight == 0 ? 100 : unit->cpu_weight);
         }
+        if (unit->is_garbled)
+                fake_tree_write(t, UNIT_FILE("cpu.stat"), "nonsense\n");
         fake_tree_write(t, UNIT_FILE("cgroup.controllers"), "%s\n",
                         unit->has_no_controller ? "memory pids" : "cpu memory pids");
         if (unit->has_no_pressure)

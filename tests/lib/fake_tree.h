@@ -78,6 +78,7 @@ struct fake_unit {
         uint64_t cpu_weight;            /* 0 = 100 */
         bool has_no_controller;         /* cpu is not in the parent's cgroup.subtree_control */
         bool has_no_pressure;
+        bool is_garbled;                /* cpu.stat makes no sense */
 };
 
 /* @group: relative to the mount, such as "shop.slice/shop-web.slice". */

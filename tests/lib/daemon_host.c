@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/daemon_host.h"
+
+#include "platform/config_file.h"
+#include "util/bus_names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* As coarse as the period of CFS bandwidth control, which loads are counted in. */
+#define TICK_USEC 100000
+
+void daemon_host_fail(struct daemon_host *h, const char *file, int line, const char *format, ...)
+{
+        va_list ap;
+
+        fprintf(stderr, "%s:%d: ", file, line);
+        va_start(ap, format);
+        vfprintf(stderr, format, ap);
+        va_end(ap);
+        fprintf(stderr, "\n---- log of coallocd ----\n%s----\n", h && h->log ? h->log : "");
+        if (h && h->pid > 0)
+                (void)kill(h->pid, SIGKILL);
+        if (h) {
+                (void)private_bus_free(h->bus);
+                (void)fake_tree_free(h->tree);
+        }
+        exit(EXIT_FAILURE);
+}
+
+static _Noreturn void die(struct daemon_host *h, const char *what, int error)
+{
+        daemon_host_fail(h, __FILE__, 0, "could not %s: %s", what, strerror(error));
+}
+
+#define MUST(h, expression)                                     \
+        do {                                                    \
+                int must_r_ = (expression);                     \
+                if (must_r_ < 0)                                \
+                        die(h, #expression, -must_r_);          \
+        } while (0)
+
+/* ---- load -------------------------------------------------------------------------------------- */
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct daemon_host *h = userdata;
+        uint64_t now_usec = testing_now_usec(), elapsed_usec = now_usec - h->clock_usec;
+
+        elapsed_usec -= elapsed_usec % TICK_USEC;
+        h->clock_usec += elapsed_usec;
+        h->systemd->host.busy_usec += (uint64_t)(h->unmanaged_cpus * (double)elapsed_usec);
+        fake_systemd_run_load(h->systemd, elapsed_usec);
+        MUST(h, sd_event_source_set_time(source, h->clock_usec + TICK_USEC));
+        MUST(h, sd_event_source_set_enabled(source, SD_EVENT_ONESHOT));
+        return 0;
+}
+
+/* ---- what is seen ------------------------------------------------------------------------------ */
+
+static void on_set(void *userdata, const struct fake_systemd_unit *unit, bool has_quota, bool has_weight)
+{
+        struct daemon_host *h = userdata;
+        bool is_complete = true;
+        double sum_usec = 0;
+
+        if (unit->n_set > h->n_sets_in_epoch_max)
+                h->n_sets_in_epoch_max = unit->n_set;
+        if (!h->budgeted)
+                return;
+        for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next) {
+                if (strncmp(u->name, h->budgeted, strlen(h->budgeted)) != 0)
+                        continue;
+                if (u->quota == UNSET)
+                        is_complete = false;
+                else
+                        sum_usec += (double)u->quota;
+        }
+        if (is_complete && sum_usec > h->sum_usec_max)
+                h->sum_usec_max = sum_usec;
+}
+
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        struct daemon_host *h = userdata;
+
+        if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "EpochDone") > 0) {
+                h->n_epochs++;
+                for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next)
+                        u->n_set = 0;
+        } else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "QuotaChanged") > 0)
+                h->n_quota_changed++;
+        else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "WeightChanged") > 0)
+                h->n_weight_changed++;
+        return 0;
+}
+
+static void read_notifications(struct daemon_host *h)
+{
+        char text[4096];
+        ssize_t n;
+
+        while ((n = recv(h->notify_fd, text, sizeof text - 1, MSG_DONTWAIT)) > 0) {
+                text[n] = '\0';
+                if (strstr(text, "READY=1")) {
+                        h->is_ready = true;
+                        h->n_ready++;
+                }
+                h->n_reloading += strstr(text, "RELOADING=1") != NULL;
+                h->n_stopping += strstr(text, "STOPPING=1") != NULL;
+        }
+}
+
+static void read_log(struct daemon_host *h)
+{
+        char text[4096];
+        ssize_t n;
+
+        while ((n = read(h->log_fd, text, sizeof text)) > 0) {
+                h->log = realloc(h->log, h->log_length + (size_t)n + 1);
+                if (!h->log)
+                        die(h, "keep the log", ENOMEM);
+                memcpy(h->log + h->log_length, text, (size_t)n);
+                h->log_length += (size_t)n;
+                h->log[h->log_length] = '\0';
+        }
+}
+
+unsigned daemon_host_logged(const struct daemon_host *h, const char *text)
+{
+        unsigned n = 0;
+
+        for (const char *at = h->log; at && (at = strstr(at, text)); at++)
+                n++;
+        return n;
+}
+
+void daemon_host_turn(struct daemon_host *h)
+{
+        MUST(h, sd_event_run(h->event, 20000));
+        read_notifications(h);
+        read_log(h);
+}
+
+/* ---- the bus ----------------------------------------------------------------------------------- */
+
+static void connect_client(struct daemon_host *h)
+{
+        h->client = private_bus_connect(h->bus);
+        MUST(h, sd_bus_attach_event(h->client, h->event, SD_EVENT_PRIORITY_NORMAL));
+        MUST(h, sd_bus_match_signal(h->client, NULL, NULL, COALLOC_PATH, COALLOC_INTERFACE, NULL, on_signal,
+                                    h));
+}
+
+void daemon_host_restart_bus(struct daemon_host *h)
+{
+        fake_systemd_drop(h->systemd);
+        MUST(h, sd_bus_detach_event(h->client));
+        h->client = sd_bus_flush_close_unref(h->client);
+        private_bus_restart(h->bus);
+        fake_systemd_join(h->systemd, private_bus_connect(h->bus));
+        connect_client(h);
+}
+
+struct answer {
+        sd_bus_message *reply;
+};
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        struct answer *a = userdata;
+
+        a->reply = sd_bus_message_ref(m);
+        return 0;
+}
+
+/* The loop runs meanwhile: the daemon may have to talk to systemd, which is us. */
+static sd_bus_message *call(struct daemon_host *h, sd_bus_message *m)
+{
+        struct answer a = { NULL };
+
+        MUST(h, sd_bus_call_async(h->client, NULL, m, on_answer, &a, DAEMON_HOST_PATIENCE_USEC));
+        sd_bus_message_unref(m);
+        WAIT(h, a.reply);
+        return a.reply;
+}
+
+int daemon_host_call(struct daemon_host *h, const char *method, const char *argument, bool is_flag,
+                     char reterr_name[static 128])
+{
+        sd_bus_message *m = NULL, *reply;
+        int r = 0;
+
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, COALLOC_PATH,
+                                               COALLOC_INTERFACE, method));
+        if (argument && is_flag)
+                MUST(h, sd_bus_message_append(m, "b", strcmp(argument, "yes") == 0));
+        else if (argument)
+                MUST(h, sd_bus_message_append(m, "s", argument));
+        reply = call(h, m);
+        if (sd_bus_message_is_method_error(reply, NULL)) {
+                const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+                snprintf(reterr_name, 128, "%s", e->name);
+                r = -1;
+        }
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+static sd_bus_message *get(struct daemon_host *h, const char *unit, const char *property)
+{
+        sd_bus_message *m = NULL, *reply;
+        char *path = NULL;
+
+        if (unit)
+                MUST(h, sd_bus_path_encode(COALLOC_SERVICE_PATH_PREFIX, unit, &path));
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, path ? path : COALLOC_PATH,
+                                               "org.freedesktop.DBus.Properties", "Get"));
+        MUST(h, sd_bus_message_append(m, "ss", unit ? COALLOC_SERVICE_INTERFACE : COALLOC_INTERFACE,
+                                      property));
+        free(path);
+        reply = call(h, m);
+        if (sd_bus_message_is_method_error(reply, NULL))
+                daemon_host_fail(h, __FILE__, __LINE__, "%s of %s: %s", property, unit ? unit : "the manager",
+                                 sd_bus_message_get_error(reply)->message);
+        return reply;
+}
+
+const char *daemon_host_text(struct daemon_host *h, const char *unit, const char *property)
+{
+        static char text[1024];
+        sd_bus_message *reply = get(h, unit, property);
+        const char *s;
+
+        MUST(h, sd_bus_message_read(reply, "v", "s", &s));
+        snprintf(text, sizeof text, "%s", s);
+        sd_bus_message_unref(reply);
+        return text;
+}
+
+uint64_t daemon_host_number(struct daemon_host *h, const char *unit, const char *property)
+{
+        sd_bus_message *reply = get(h, unit, property);
+        uint64_t number = 0;
+        const char *type;
+        int flag;
+
+        MUST(h, sd_bus_message_peek_type(reply, NULL, &type));
+        if (strcmp(type, "b") == 0) {
+                MUST(h, sd_bus_message_read(reply, "v", "b", &flag));
+                number = (uint64_t)flag;
+        } else
+                MUST(h, sd_bus_message_read(reply, "v", "t", &number));
+        sd_bus_message_unref(reply);
+        return number;
+}
+
+/* ---- the program ------------------------------------------------------------------------------- */
+
+static void exec_daemon(struct daemon_host *h, const char *option, const char *program, int log_fd)
+{
+        const char *wrapper = getenv("COALLOC_TEST_WRAPPER");
+        char root[PATH_MAX], command[2 * PATH_MAX], socket[PATH_MAX];
+
+        snprintf(root, sizeof root, "--root=%s", fake_tree_root(h->tree));
+        snprintf(socket, sizeof socket, "%s/notify", fake_tree_root(h->tree));
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
+            dup2(log_fd, STDERR_FILENO) < 0 || setenv("NOTIFY_SOCKET", socket, 1) < 0 ||
+            setenv("DBUS_SYSTEM_BUS_ADDRESS", private_bus_address(h->bus), 1) < 0)
+                _exit(EXIT_FAILURE);
+        if (wrapper) {
+                snprintf(command, sizeof command, "exec %s %s \"$@\"", wrapper, program);
+                execlp("sh", "sh", "-c", command, "sh", root, option, (char *)NULL);
+        } else
+                execl(program, program, root, option, (char *)NULL);
+        _exit(EXIT_FAILURE);
+}
+
+void daemon_host_start(struct daemon_host *h, const char *option)
+{
+        const char *build = getenv("COALLOC_BUILDDIR");
+        char program[PATH_MAX];
+        int fds[2];
+
+        snprintf(program, sizeof program, "%s/coallocd", build ? build : ".");
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                die(h, "make a pipe", errno);
+        if (h->log_fd >= 0)
+                (void)close(h->log_fd);
+        h->log_fd = fds[0];
+        (void)fcntl(h->log_fd, F_SETFL, O_NONBLOCK);
+        h->is_ready = false;
+        h->pid = fork();
+        if (h->pid < 0)
+                die(h, "fork", errno);
+        if (h->pid == 0)
+                exec_daemon(h, option, program, fds[1]);
+        (void)close(fds[1]);
+}
+
+static bool has_ended(struct daemon_host *h)
+{
+        pid_t pid = waitpid(h->pid, &h->status, WNOHANG);
+
+        if (pid < 0)
+                die(h, "wait for coallocd", errno);
+        if (pid == 0)
+                return false;
+        h->pid = 0;
+        read_log(h);
+        read_notifications(h);
+        return true;
+}
+
+void daemon_host_run(struct daemon_host *h, const char *option)
+{
+        daemon_host_start(h, option);
+        WAIT(h, h->is_ready || has_ended(h));
+        if (h->pid == 0)
+                daemon_host_fail(h, __FILE__, __LINE__, "coallocd ended instead of getting ready");
+}
+
+int daemon_host_end(struct daemon_host *h, int signal)
+{
+        if (signal != 0 && kill(h->pid, signal) < 0)
+                die(h, "kill coallocd", errno);
+        WAIT(h, has_ended(h));
+        /* Whatever a test is about, it is also about this. */
+        REQUIRE(h, daemon_host_logged(h, "AddressSanitizer") == 0);
+        REQUIRE(h, daemon_host_logged(h, "LeakSanitizer") == 0);
+        REQUIRE(h, daemon_host_logged(h, "runtime error:") == 0);
+        return WIFEXITED(h->status) ? WEXITSTATUS(h->status) : -WTERMSIG(h->status);
+}
+
+void daemon_host_epochs(struct daemon_host *h, unsigned n)
+{
+        uint64_t until = h->n_epochs + n;
+
+        /* Several short patiences: an epoch may be long. */
+        while (h->n_epochs < until) {
+                uint64_t next = h->n_epochs + 1;
+
+                WAIT(h, h->n_epochs >= next);
+        }
+}
+
+/* ---- the host ---------------------------------------------------------------------------------- */
+
+void daemon_host_configure(struct daemon_host *h, const char *text)
+{
+        fake_tree_write(h->tree, CONFIG_MAIN_PATH + 1, "%s", text);
+}
+
+struct fake_systemd_unit *daemon_host_add(struct daemon_host *h, const char *unit, double load_cpus)
+{
+        char group[PATH_MAX] = "", part[256];
+        size_t length = strlen(unit), n = 0;
+
+        /* /a.slice/a-b.slice */
+        for (size_t i = 0; i < length; i++)
+                if (unit[i] == '-' || strcmp(unit + i, ".slice") == 0) {
+                        snprintf(part, sizeof part, "/%.*s.slice", (int)i, unit);
+                        n += (size_t)snprintf(group + n, sizeof group - n, "%s", part);
+                }
+        if (!strstr(unit, ".slice"))
+                snprintf(group, sizeof group, "/system.slice/%s", unit);
+        struct fake_systemd_unit *u = fake_systemd_add(h->systemd, unit, group);
+        u->load_cpus = load_cpus;
+        return u;
+}
+
+struct daemon_host *daemon_host_new(unsigned n_cpus)
+{
+        struct daemon_host *h = calloc(1, sizeof *h);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        if (!h)
+                die(NULL, "allocate", ENOMEM);
+        h->log_fd = h->notify_fd = -1;
+        MUST(h, sd_event_new(&h->event));
+        h->bus = private_bus_new();
+        h->tree = fake_tree_new();
+        fake_tree_write(h->tree, "proc/self/cgroup", "0::/system.slice/coallocd.service\n");
+        fake_tree_mkdir(h->tree, "run");
+        h->systemd = fake_systemd_new(h->event, h->tree);
+        h->systemd->host.n_cpus = n_cpus;
+        h->systemd->on_set = on_set;
+        h->systemd->on_set_ctx = h;
+        fake_systemd_run_load(h->systemd, 0);
+        fake_systemd_join(h->systemd, private_bus_connect(h->bus));
+        connect_client(h);
+
+        h->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", fake_tree_root(h->tree));
+        if (h->notify_fd < 0 || bind(h->notify_fd, (struct sockaddr *)&address, sizeof address) < 0)
+                die(h, "listen for notifications", errno);
+
+        h->clock_usec = testing_now_usec();
+        MUST(h, sd_event_add_time(h->event, &h->clock, CLOCK_MONOTONIC, h->clock_usec + TICK_USEC, 1000,
+                                  on_tick, h));
+        return h;
+}
+
+struct daemon_host *daemon_host_free(struct daemon_host *h)
+{
+        if (!h)
+                return NULL;
+        if (h->pid > 0) {
+                (void)kill(h->pid, SIGKILL);
+                (void)waitpid(h->pid, NULL, 0);
+        }
+        (void)sd_event_source_unref(h->clock);
+        (void)sd_bus_detach_event(h->client);
+        (void)sd_bus_flush_close_unref(h->client);
+        (void)fake_systemd_free(h->systemd);
+        (void)private_bus_free(h->bus);
+        (void)fake_tree_free(h->tree);
+        (void)sd_event_unref(h->event);
+        (void)close(h->notify_fd);
+        if (h->log_fd >= 0)
+                (void)close(h->log_fd);
+        free(h->log);
+        free(h);
+        return NULL;
+}
