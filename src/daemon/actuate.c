@@ -64,14 +64,22 @@ static void finish(struct actuation *a)
 
 /* ---- what is in force --------------------------------------------------------------------------- */
 
+/* @property: as systemd has it. A unit may go while a round is under way: then there is none. */
+static uint64_t in_force(const struct service *s, const struct managed_value *v, uint64_t property)
+{
+        if (!v->is_ours)
+                return property;
+        return s->is_refused ? v->read : v->applied;
+}
+
 static uint64_t quota_in_force(const struct service *s)
 {
-        return s->quota.is_ours ? s->quota.applied : s->systemd->quota_usec_per_sec;
+        return in_force(s, &s->quota, s->systemd ? s->systemd->quota_usec_per_sec : USEC_UNSET);
 }
 
 static unsigned weight_in_force(const struct service *s)
 {
-        uint64_t w = s->weight.is_ours ? s->weight.applied : s->systemd->cpu_weight;
+        uint64_t w = in_force(s, &s->weight, s->systemd ? s->systemd->cpu_weight : USEC_UNSET);
 
         return w == USEC_UNSET ? CPU_WEIGHT_DEFAULT : (unsigned)w;
 }
@@ -121,14 +129,22 @@ static void on_written(void *userdata, const struct systemd_setting *setting, in
 
         if (!s)
                 return;
-        s->last_write_usec = daemon_now_usec(d);
-        s->had_own_write = true;
+        s->was_written = s->had_own_write = true;
         if (error < 0) {
+                bool was_said = s->write_error == error;
+
+                s->is_unsure = true;
+                s->write_error = error;
+                /* Units come and go, and the loss of the bus was told. */
+                if (was_said || error == -ESRCH || error == -ECONNRESET)
+                        return;
                 log_unit_errno(LOG_WARNING, MSG_UNIT_REFUSED, s->unit, error,
-                               "Could not change %s; it keeps what it has, the next epoch tries again",
+                               "Could not change %s; it keeps what it has, every epoch tries again",
                                s->unit);
                 return;
         }
+        s->write_error = 0;
+        s->is_fresh_cgroup = false;
         if (setting->set_quota) {
                 uint64_t old = quota_in_force(s);
 
@@ -153,11 +169,15 @@ static void verify_written(struct actuation *a)
 {
         for (size_t i = 0; i < a->n_settings; i++) {
                 struct service *s = a->written[i];
-                bool was_refused = s->is_refused;
 
+                if (!s->systemd || !s->systemd->is_active || s->write_error < 0)
+                        continue;
                 read_back(s);
                 s->is_refused = !kernel_agrees(s);
-                if (s->is_refused && !was_refused) {
+                if (!s->is_refused)
+                        s->is_refusal_logged = false;
+                else if (!s->is_refusal_logged) {
+                        s->is_refusal_logged = true;
                         a->d->n_refused++;
                         log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
                                  "systemd accepted a change of %s, but the kernel has another value (is cpu.max.burst in the way?); see the journal of PID 1.",
@@ -174,13 +194,10 @@ static void on_batch_done(void *userdata, unsigned n_failed)
         next_phase(a);
 }
 
-static bool may_write(const struct actuation *a, const struct service *s)
+static bool may_write(const struct service *s)
 {
-        uint64_t now_usec = daemon_now_usec(a->d);
-
         return s->systemd && s->systemd->is_active && !s->is_checking && !s->is_releasing &&
-               !s->quota.is_foreign &&
-               (s->last_write_usec == 0 || now_usec - s->last_write_usec >= WRITE_INTERVAL_USEC);
+               !s->quota.is_foreign && !s->is_unsure && !s->was_written;
 }
 
 /* Values that are being written are on disk before they are on the bus. */
@@ -198,15 +215,12 @@ static int write_phase(struct actuation *a)
 
         for (size_t i = 0; i < a->n_units; i++) {
                 const struct service *s = a->units[i];
-                bool has_quota = wants_quota(d, s);
-                uint64_t in_force = quota_in_force(s);
+                uint64_t now = quota_in_force(s);
 
                 a->transitions[i] = (struct enforce_transition){
-                        .in_force_milli = quota_milli_from_usec(s->is_refused && s->quota.is_ours
-                                                                        ? s->quota.read
-                                                                        : in_force),
-                        .wanted_milli = quota_milli_from_usec(has_quota ? s->quota.wanted : in_force),
-                        .may_write = may_write(a, s),
+                        .in_force_milli = quota_milli_from_usec(now),
+                        .wanted_milli = quota_milli_from_usec(wants_quota(d, s) ? s->quota.wanted : now),
+                        .may_write = may_write(s),
                 };
         }
         (void)enforce_next_writes(a->phase == PHASE_SHRINK ? ENFORCE_SHRINK : ENFORCE_GROW, a->transitions,
@@ -232,6 +246,9 @@ static int write_phase(struct actuation *a)
                         continue;
                 r = give_back_prepare(&d->state, d->root, s->systemd, setting);
                 if (r == -EBADMSG) {
+                        if (s->write_error == r)
+                                continue;
+                        s->write_error = r;
                         log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
                                  "%s has a runtime drop-in that cannot be kept for later; it is left alone.",
                                  s->unit);
@@ -262,20 +279,41 @@ static void next_phase(struct actuation *a)
         }
         if (r > 0)
                 return;
-        if (r < 0)
+        /* The loss of the bus was told; anything else is told once, not every epoch. */
+        if (r < 0 && r != -ENOTCONN && r != a->d->last_round_error)
                 log_errno(LOG_ERR, MSG_EPOCH_FAILED, r,
-                          "Could not write down what units had before; nothing more is changed (%s)",
+                          "Could not write down in %s what units had before; nothing is changed until that works",
                           a->d->runtime_dir);
+        a->d->last_round_error = r;
         /* What was applied and is still "intended" only on disk is restored all the same; this is
          * for the next reader. */
         (void)state_file_save(&a->d->state);
         finish(a);
 }
 
+/* A change that seemed to fail may have come about. */
+static void take_note(struct managed_value *v, const struct state_value *record, uint64_t property)
+{
+        if (!record->is_ours || (property != record->applied && property != record->intended))
+                return;
+        v->is_ours = true;
+        v->applied = property;
+}
+
 static void on_looked(void *userdata, const char *unit, int error)
 {
         struct actuation *a = userdata;
+        struct service *s = unit ? services_find(a->d, unit) : NULL;
 
+        if (s && error == 0 && s->systemd) {
+                const struct state_record *record = state_file_find(&a->d->state, unit);
+
+                s->is_unsure = false;
+                if (record) {
+                        take_note(&s->quota, &record->quota, s->systemd->quota_usec_per_sec);
+                        take_note(&s->weight, &record->weight, s->systemd->cpu_weight);
+                }
+        }
         if (--a->n_looking == 0)
                 next_phase(a);
 }
@@ -317,8 +355,13 @@ void actuate(struct daemon *d)
         for (size_t i = 0; i < a->n_units; i++) {
                 struct service *s = a->units[i];
 
-                if ((s->quota.is_ours && s->weight.is_ours) || !(wants_quota(d, s) || wants_weight(d, s)))
+                s->was_written = false;
+                if (!wants_quota(d, s) && !wants_weight(d, s))
                         continue;
+                if (!s->is_unsure && (s->quota.is_ours || !wants_quota(d, s)) &&
+                    (s->weight.is_ours || !wants_weight(d, s)))
+                        continue;
+                s->is_unsure = true;
                 if (systemd_manager_refresh(d->systemd, s->unit, on_looked, a) >= 0)
                         a->n_looking++;
         }
@@ -327,87 +370,87 @@ void actuate(struct daemon *d)
 
 /* ---- other people's changes -------------------------------------------------------------------- */
 
-struct suspicion {
-        struct daemon *d;
-        bool after_reload;
-};
-
 static void surrender(struct daemon *d, struct service *s, struct managed_value *v, const char *property)
 {
         const char *units[] = { s->unit };
 
         v->is_foreign = true;
         d->n_foreign++;
-        for (size_t i = 0; i < EPOCH_RECENT; i++)
-                s->recent_milli[i] = -1;
-        s->has_decision = false;
+        service_forget_allocation(s);
         log_unit(LOG_WARNING, MSG_UNIT_FOREIGN, s->unit,
                  "Someone else changed %s= of %s: it is theirs now and is left alone until \"coallocctl adopt %s\".",
                  property, s->unit, s->unit);
         (void)release_units(d, units, 1, NULL, NULL);
 }
 
-/* A daemon-reload can bring back what was there before us (a drop-in of ours that was removed): that
- * is no one's decision about this value, it is put right. Any other value is somebody's. */
-static bool is_somebodys(const struct managed_value *v, uint64_t property, const struct state_value *record,
-                         bool after_reload)
+/* Is what systemd has now ours? A change of ours that seemed to fail may have come about late. A
+ * daemon-reload, or a new start of the unit, can bring back what was there before us (a drop-in of ours
+ * that was removed): that is no one's decision about this value, it is put right. */
+static bool is_ours_still(struct managed_value *v, uint64_t property, const struct state_value *record,
+                          bool may_have_fallen_back)
 {
         if (!v->is_ours || property == v->applied)
+                return true;
+        if (property != record->applied && property != record->intended &&
+            !(may_have_fallen_back && property == record->prior))
                 return false;
-        return !(after_reload && record && property == record->prior);
+        v->applied = property;
+        return true;
 }
 
 static void on_suspect_read(void *userdata, const char *unit, int error)
 {
-        struct suspicion *q = userdata;
-        struct daemon *d = q->d;
+        struct daemon *d = userdata;
         struct service *s = services_find(d, unit);
         const struct state_record *record = state_file_find(&d->state, unit);
-        bool after_reload = q->after_reload;
+        const char *units[] = { unit };
+        bool may_have_fallen_back;
 
-        free(q);
         if (!s)
                 return;
         s->is_checking = false;
-        if (error < 0 || !s->systemd || !s->systemd->is_active || s->is_releasing)
+        may_have_fallen_back = s->may_have_fallen_back || s->is_fresh_cgroup;
+        s->may_have_fallen_back = false;
+        if (error < 0 || !record || !s->systemd || !s->systemd->is_active || s->is_releasing)
                 return;
-        if (is_somebodys(&s->quota, s->systemd->quota_usec_per_sec, record ? &record->quota : NULL,
-                         after_reload))
-                surrender(d, s, &s->quota, "CPUQuota");
-        else if (is_somebodys(&s->weight, s->systemd->cpu_weight, record ? &record->weight : NULL,
-                              after_reload))
-                surrender(d, s, &s->weight, "CPUWeight");
-        else {
-                /* systemd agrees with us, or fell back: what counts from here is what is there. */
-                if (s->quota.is_ours)
-                        s->quota.applied = s->quota.read;
-                if (s->weight.is_ours && s->weight.read != USEC_UNSET)
-                        s->weight.applied = s->weight.read;
-        }
+
+        if (!is_ours_still(&s->quota, s->systemd->quota_usec_per_sec, &record->quota, may_have_fallen_back)) {
+                if (!s->is_fresh_cgroup)
+                        surrender(d, s, &s->quota, "CPUQuota");
+                else
+                        (void)release_units(d, units, 1, NULL, NULL);
+        } else if (!is_ours_still(&s->weight, s->systemd->cpu_weight, &record->weight,
+                                  may_have_fallen_back)) {
+                if (!s->is_fresh_cgroup)
+                        surrender(d, s, &s->weight, "CPUWeight");
+                else
+                        (void)release_units(d, units, 1, NULL, NULL);
+        } else
+                /* systemd is with us: what the kernel has instead is to be overwritten. */
+                s->is_refused = !kernel_agrees(s);
 }
 
 void actuate_check_foreign(struct daemon *d, bool after_reload)
 {
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
-                struct suspicion *q;
+                struct managed_value quota = s->quota, weight = s->weight;
 
-                if (!s->systemd || !s->systemd->is_active || s->is_checking || s->is_releasing)
+                if (!s->systemd || !s->systemd->is_active || s->is_releasing)
+                        continue;
+                s->may_have_fallen_back |= after_reload;
+                if (s->is_checking)
                         continue;
                 read_back(s);
                 if (!(s->quota.is_ours || s->weight.is_ours) || kernel_agrees(s)) {
-                        s->is_refused = false;
+                        s->is_refused = s->may_have_fallen_back = false;
                         continue;
                 }
-                q = malloc(sizeof *q);
-                if (!q)
-                        return;
-                *q = (struct suspicion){ .d = d, .after_reload = after_reload };
-                s->is_checking = true;
-                if (systemd_manager_refresh(d->systemd, s->unit, on_suspect_read, q) < 0) {
-                        s->is_checking = false;
-                        free(q);
-                }
+                /* Still what it was when systemd was asked last: nobody came between. */
+                if (s->is_refused && !s->may_have_fallen_back && quota.read == s->quota.read &&
+                    weight.read == s->weight.read)
+                        continue;
+                s->is_checking = systemd_manager_refresh(d->systemd, s->unit, on_suspect_read, d) >= 0;
         }
 }
 

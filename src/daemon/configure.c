@@ -67,26 +67,6 @@ int configure_load(struct daemon *d)
         return 0;
 }
 
-/* What is no longer ours to set: units that left the configuration, everything if Enforce= changed. */
-static int release_dropped(struct daemon *d, bool everything)
-{
-        _cleanup_free_ const char **units = NULL;
-        size_t n = 0;
-
-        if (everything)
-                return d->state.n_records > 0 ? release_units(d, NULL, 0, NULL, NULL) : 0;
-        units = calloc(d->n_services + 1, sizeof *units);
-        if (!units)
-                return -ENOMEM;
-        for (size_t i = 0; i < d->n_services; i++) {
-                const struct service *s = d->services[i];
-
-                if (!s->config && !s->is_holder && state_file_find(&d->state, s->unit))
-                        units[n++] = s->unit;
-        }
-        return n > 0 ? release_units(d, units, n, NULL, NULL) : 0;
-}
-
 int configure_reload(struct daemon *d)
 {
         _cleanup_diagnostics_ struct diagnostics findings = { 0 };
@@ -116,10 +96,15 @@ int configure_reload(struct daemon *d)
 
         if (mode_changed && !d->observe_only)
                 (void)configure_set_mode(d, fresh->mode, NULL, NULL);
-        r = release_dropped(d, enforce_changed);
-        if (r < 0)
-                log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, r,
-                          "Could not give back units that left the configuration");
+        /* Whichever property is no longer set goes back to what it was; the other one follows anew. A
+         * round that is under way may be about to write the first records. */
+        if (enforce_changed && (d->state.n_records > 0 || actuate_is_busy(d))) {
+                r = release_units(d, NULL, 0, NULL, NULL);
+                if (r < 0)
+                        log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, r,
+                                  "Could not give back what units had before Enforce= changed");
+        } else
+                release_strays(d);
         log_plain(LOG_INFO, MSG_CONFIG_LOADED, "Configuration reloaded: %zu services, %zu paths.",
                   d->config->n_services, d->config->n_paths);
         return 0;

@@ -35,8 +35,6 @@
 #include <systemd/sd-event.h>
 
 #define USEC_UNSET UINT64_MAX
-/* A write refills the budget: at most one a unit in this time. */
-#define WRITE_INTERVAL_USEC (2 * UINT64_C(1000000))
 /* Epochs without data after which a unit is given back. */
 #define STALE_EPOCHS_MAX 4
 
@@ -69,12 +67,18 @@ struct service {
 
         struct managed_value quota;     /* usec per second */
         struct managed_value weight;    /* CPUWeight */
-        uint64_t last_write_usec;
+        double bound_milli;             /* the most it can be given, INFINITY: no bound */
+        bool was_written;               /* in this round: a write refills the budget, one is enough */
         bool had_own_write;             /* since the last sample */
-        bool is_refused;                /* the kernel did not take the last value */
+        bool is_unsure;                 /* what systemd has is to be read before the next write */
+        bool is_refused;                /* the kernel has another value than the one last applied */
+        bool is_refusal_logged;
         bool is_checking;               /* a foreign change is suspected, the reply is under way */
+        bool may_have_fallen_back;      /* a daemon-reload came before that suspicion */
+        bool is_fresh_cgroup;           /* nothing was written since the cgroup is a new one */
         bool is_releasing;
-        unsigned n_epochs_inactive;
+        int write_error, release_error; /* of the last attempt: said once, not every epoch */
+        unsigned n_epochs_idle;         /* in a row, in which it took no part */
 
         size_t group;                   /* where its siblings are: index into daemon.groups */
         size_t own_group;               /* the group that it is (a slice holding managed units), or NO_GROUP */
@@ -121,7 +125,9 @@ struct daemon {
         struct gate_record *records;
         struct epoch_outcome outcome;
         bool has_outcome;
+        bool is_held;                   /* by a veto of the gate, in the last epoch */
         int last_epoch_error;           /* negative errno of the last epoch that failed, 0 = none */
+        int last_round_error;           /* of the last round of writes */
         void *workspace_buffer;
         size_t workspace_size;
         struct service **players;       /* the services that play, in the order of `inputs` */
@@ -198,9 +204,13 @@ void services_free(struct daemon *d);
 void services_sweep(struct daemon *d);
 /* The quota that the unit had before us, or USEC_UNSET. */
 uint64_t service_prior_quota(struct daemon *d, const struct service *s);
-/* Finds units that only the running tree shows to be inside a managed slice (services, scopes). */
-void services_mark_nested(struct daemon *d);
-/* Managed, active, measured, and nobody else's: takes part in the bargaining. */
+/* Which slices hold managed units, which of them are never touched, and which units only the running
+ * tree shows to be inside a managed slice (services, scopes). Once an epoch. */
+void services_find_roles(struct daemon *d);
+/* Nothing that was decided for it holds any longer. */
+void service_forget_allocation(struct service *s);
+/* Managed, active, measured, and nobody else's: takes part in the bargaining. A unit whose data fails
+ * to come plays on with what it has, for STALE_EPOCHS_MAX epochs. */
 bool service_plays(const struct service *s);
 /* One word for status, and a remark for people. */
 const char *service_state(const struct daemon *d, const struct service *s);
@@ -234,6 +244,9 @@ typedef void (*release_done_fn)(void *ctx, unsigned n_failed);
 
 /* Queues units (NULL: everything on record) to be given back; done may be NULL. */
 int release_units(struct daemon *d, const char *const units[], size_t n, release_done_fn done, void *ctx);
+/* Gives back what is on record but no longer ours to set, for whatever reason: stopped, lost, dropped
+ * from the configuration, without data, an earlier attempt that failed. */
+void release_strays(struct daemon *d);
 /* Starts the next one in the queue, if nothing is in the way. */
 void release_kick(struct daemon *d);
 void release_free(struct daemon *d);

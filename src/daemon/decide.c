@@ -148,20 +148,22 @@ static void build_groups(struct daemon *d)
         }
 }
 
-/* An administrator's quota on the unit or on a slice around it bounds what can be given. */
+/* An administrator's quota on the unit or on a slice around it bounds what can be given; so do the
+ * CPUs that it may run on. The latter two are read from the kernel: systemd tells nobody when they
+ * change. */
 static double bound_of(struct daemon *d, const struct service *s)
 {
         double bound = INFINITY;
-        const struct service *holder = s;
+        uint64_t ceiling_usec_per_sec;
 
         if (s->config->max.is_set)
                 bound = milli_from_usec(s->config->max.usec_per_sec);
         else if (service_prior_quota(d, s) != USEC_UNSET)
                 bound = milli_from_usec(service_prior_quota(d, s));
 
-        while ((holder = services_find(d, holder->systemd->slice)) && holder->systemd)
-                if (holder->systemd->quota_usec_per_sec != SYSTEMD_UNSET)
-                        bound = fmin(bound, milli_from_usec(holder->systemd->quota_usec_per_sec));
+        if (cgroup_ceiling(d->mount, s->systemd->control_group, &ceiling_usec_per_sec) == 0 &&
+            ceiling_usec_per_sec != UINT64_MAX)
+                bound = fmin(bound, milli_from_usec(ceiling_usec_per_sec));
         return bound;
 }
 
@@ -231,8 +233,9 @@ static void estimate_all(struct daemon *d)
                 };
 
                 if (service_plays(s)) {
+                        s->bound_milli = bound_of(d, s);
                         c.baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec);
-                        c.max_milli = fmax(bound_of(d, s), c.baseline_milli);
+                        c.max_milli = fmax(s->bound_milli, c.baseline_milli);
                         c.allocation_milli = s->recent_milli[0];
                         if (s->quota.is_ours && s->quota.applied != USEC_UNSET)
                                 c.quota_milli = milli_from_usec(s->quota.applied);
@@ -241,7 +244,8 @@ static void estimate_all(struct daemon *d)
                         c.grace_milli = weight_sum > 0 ? bargained_milli * s->config->weight / weight_sum
                                                        : bargained_milli;
                 }
-                if (s->reader.dir_fd >= 0)
+                /* Also where nothing can be read: so the epochs without data are counted. */
+                if (s->systemd && s->systemd->is_active)
                         demand_estimate(&s->demand, &c, &s->estimate);
                 else
                         memset(&s->estimate, 0, sizeof s->estimate);
@@ -262,7 +266,7 @@ static void gather_players(struct daemon *d)
                 *in = (struct epoch_service){
                         .floor_milli = milli_from_usec(s->config->floor.usec_per_sec),
                         .baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec),
-                        .max_milli = bound_of(d, s),
+                        .max_milli = s->bound_milli,
                         .weight = s->config->weight,
                         .need_milli = fmin(s->estimate.need_milli, 1e12),
                         .load_milli = s->estimate.load_milli,
@@ -276,29 +280,27 @@ static void gather_players(struct daemon *d)
 }
 
 /* Too long without data: what is not known is not guessed. */
-static void give_back_stale(struct daemon *d)
+static void give_up_stale(struct daemon *d)
 {
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
-                const char *units[] = { s->unit };
-                bool is_gone = s->systemd && !s->systemd->is_active;
 
-                s->n_epochs_inactive = is_gone ? s->n_epochs_inactive + 1 : 0;
-                if (s->is_releasing || !(s->quota.is_ours || s->weight.is_ours))
+                if (!s->has_decision || s->demand.n_missing < STALE_EPOCHS_MAX)
                         continue;
-                if (s->n_epochs_inactive > 1 && !s->is_holder) {
-                        /* A stopped unit keeps its quota for one epoch, in case it is a restart: the
-                         * sum then still holds the moment it is back. */
-                        (void)release_units(d, units, 1, NULL, NULL);
-                } else if (s->config && s->demand.n_missing >= STALE_EPOCHS_MAX && s->has_decision) {
-                        log_unit(LOG_WARNING, MSG_UNIT_STALE, s->unit,
-                                 "No measurements of %s for %u epochs; giving it back until there are.",
-                                 s->unit, s->demand.n_missing);
-                        for (size_t k = 0; k < EPOCH_RECENT; k++)
-                                s->recent_milli[k] = -1;
-                        s->has_decision = false;
-                        (void)release_units(d, units, 1, NULL, NULL);
-                }
+                log_unit(LOG_WARNING, MSG_UNIT_STALE, s->unit,
+                         "No measurements of %s for %u epochs; it is left to itself until there are.",
+                         s->unit, s->demand.n_missing);
+                service_forget_allocation(s);
+        }
+}
+
+static void count_idle_epochs(struct daemon *d)
+{
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+                bool takes_part = service_plays(s) || s->own_group != ENFORCE_NO_GROUP;
+
+                s->n_epochs_idle = takes_part ? 0 : s->n_epochs_idle + 1;
         }
 }
 
@@ -330,7 +332,9 @@ static void report_changes(struct daemon *d, enum tier tier_before, bool had_out
 {
         const struct epoch_outcome *o = &d->outcome;
         struct journal_fields f = { .message_id = MSG_TIER_CHANGED, .epoch = d->epoch.epoch };
+        bool was_held = d->is_held;
 
+        d->is_held = false;
         if (!had_outcome || o->market.tier != tier_before)
                 journal_log(LOG_INFO, &f, "The host is %s (scarcity %.2f).",
                             tier_to_string(o->market.tier), o->market.scarcity);
@@ -341,9 +345,12 @@ static void report_changes(struct daemon *d, enum tier tier_before, bool had_out
                             GATE_FREEZE_EPOCHS);
         } else if (o->gate.verdict == VERDICT_HOLD && !o->is_frozen && isfinite(o->gate.v_before)) {
                 d->n_vetoes++;
+                d->is_held = true;
                 f.message_id = MSG_GATE_HELD;
-                journal_log(LOG_NOTICE, &f, "The gate vetoed a change: V would not have fallen from %.6g.",
-                            o->gate.v_before);
+                if (!was_held)
+                        journal_log(LOG_NOTICE, &f,
+                                    "The gate vetoed a change: V would not have fallen from %.6g.",
+                                    o->gate.v_before);
         }
 }
 
@@ -363,14 +370,20 @@ static void run_epoch(struct daemon *d)
                 actuate_check_foreign(d, false);
                 services_sweep(d);
         }
-        services_mark_nested(d);
+        services_find_roles(d);
+        for (size_t i = 0; i < d->n_services; i++)
+                if (d->services[i]->reader.dir_fd < 0 && d->services[i]->systemd &&
+                    d->services[i]->systemd->is_active)
+                        sense_open(d, d->services[i]);
 
         r = make_room(d);
         if (r < 0)
                 goto fail;
         estimate_all(d);
-        give_back_stale(d);
+        give_up_stale(d);
         build_groups(d);
+        count_idle_epochs(d);
+        release_strays(d);
         gather_players(d);
 
         rules = (struct epoch_rules){
@@ -393,7 +406,9 @@ static void run_epoch(struct daemon *d)
         d->last_epoch_error = 0;
         take_decision(d);
         report_changes(d, tier_before, had_outcome);
-        if (!d->is_frozen)
+        /* Frozen allocations are held, but a capacity that shrank takes them along: where quotas are
+         * the allocations, that is to be written. */
+        if (!d->is_frozen || d->config->enforce == ENFORCE_QUOTA)
                 actuate(d);
         manager_bus_epoch_done(d);
         daemon_notify_status(d);

@@ -17,7 +17,7 @@ struct manager_bus {
         struct daemon *d;
         sd_bus *own;                    /* --publish=: a connection of our own; else NULL */
         sd_bus *bus;                    /* where we are published; borrowed from systemd_manager */
-        sd_bus_slot *manager_slot, *service_slot, *enumerator_slot;
+        sd_bus_slot *manager_slot, *service_slot, *enumerator_slot, *name_slot;
 };
 
 /* ---- properties of the manager ----------------------------------------------------------------- */
@@ -382,7 +382,7 @@ static int do_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (r < 0)
                 return r;
         s = services_find_by_any_name(d, name);
-        if (!s || !s->config)
+        if (!s || !(s->config || s->is_holder))
                 return sd_bus_error_setf(error, COALLOC_ERROR_NO_SUCH_SERVICE,
                                          "%s has no [Service] section, so it cannot be adopted.", name);
         actuate_adopt(d, s);
@@ -573,6 +573,28 @@ static int enumerate_services(sd_bus *bus, const char *prefix, void *userdata, c
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
+/* Ours to handle: without a callback sd-bus closes the connection when the name is not to be had. */
+static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        uint32_t outcome = 0;
+
+        if (!e && sd_bus_message_read(m, "u", &outcome) >= 0 && (outcome == 1 || outcome == 4))
+                return 0;       /* we are, or were, the primary owner */
+        log_plain(LOG_WARNING, MSG_BUS_LOST,
+                  "Could not publish org.coalloc1: %s (does another coallocd run? is the D-Bus policy installed? coallocctl doctor tells); managing goes on.",
+                  e ? e->message : "the name is taken");
+        return 0;
+}
+
+static void drop_slots(struct manager_bus *b)
+{
+        b->manager_slot = sd_bus_slot_unref(b->manager_slot);
+        b->service_slot = sd_bus_slot_unref(b->service_slot);
+        b->enumerator_slot = sd_bus_slot_unref(b->enumerator_slot);
+        b->name_slot = sd_bus_slot_unref(b->name_slot);
+}
+
 int manager_bus_attach(struct daemon *d, sd_bus *bus)
 {
         struct manager_bus *b = d->bus;
@@ -587,9 +609,7 @@ int manager_bus_attach(struct daemon *d, sd_bus *bus)
                 b->d = d;
                 d->bus = b;
         }
-        b->manager_slot = sd_bus_slot_unref(b->manager_slot);
-        b->service_slot = sd_bus_slot_unref(b->service_slot);
-        b->enumerator_slot = sd_bus_slot_unref(b->enumerator_slot);
+        drop_slots(b);
         b->bus = bus;
 
         r = sd_bus_add_object_vtable(bus, &b->manager_slot, COALLOC_PATH, COALLOC_INTERFACE,
@@ -604,8 +624,7 @@ int manager_bus_attach(struct daemon *d, sd_bus *bus)
                                        enumerate_services, d);
         if (r < 0)
                 return r;
-        /* Asynchronous: the answer is an error on the connection at worst, and it is logged. */
-        return sd_bus_request_name_async(bus, NULL, COALLOC_BUS_NAME, 0, NULL, NULL);
+        return sd_bus_request_name_async(bus, &b->name_slot, COALLOC_BUS_NAME, 0, on_name, d);
 }
 
 int manager_bus_publish(struct daemon *d, const char *address)
@@ -639,9 +658,7 @@ void manager_bus_detach(struct daemon *d)
 {
         if (!d->bus || d->bus->own)
                 return;
-        d->bus->manager_slot = sd_bus_slot_unref(d->bus->manager_slot);
-        d->bus->service_slot = sd_bus_slot_unref(d->bus->service_slot);
-        d->bus->enumerator_slot = sd_bus_slot_unref(d->bus->enumerator_slot);
+        drop_slots(d->bus);
         d->bus->bus = NULL;
 }
 
@@ -649,9 +666,7 @@ void manager_bus_free(struct daemon *d)
 {
         if (!d->bus)
                 return;
-        (void)sd_bus_slot_unref(d->bus->manager_slot);
-        (void)sd_bus_slot_unref(d->bus->service_slot);
-        (void)sd_bus_slot_unref(d->bus->enumerator_slot);
+        drop_slots(d->bus);
         (void)sd_bus_flush_close_unref(d->bus->own);
         free(d->bus);
         d->bus = NULL;

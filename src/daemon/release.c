@@ -2,6 +2,7 @@
 
 #include "daemon/daemon.h"
 
+#include "util/cleanup.h"
 #include "util/journal.h"
 
 #include <errno.h>
@@ -38,19 +39,33 @@ void release_free(struct daemon *d)
         }
 }
 
-static void mark(struct daemon *d, const struct release *r, bool is_releasing)
+/* A unit may be in several requests: the flag stands until the last is done. */
+static void mark_all(struct daemon *d)
 {
-        for (size_t i = 0; i < d->n_services; i++) {
-                struct service *s = d->services[i];
+        for (size_t i = 0; i < d->n_services; i++)
+                d->services[i]->is_releasing = false;
+        for (const struct release *r = d->release; r; r = r->next) {
+                for (size_t i = 0; !r->units && i < d->n_services; i++)
+                        d->services[i]->is_releasing = true;
+                for (size_t k = 0; k < r->n_units; k++) {
+                        struct service *s = services_find(d, r->units[k]);
 
-                if (!r->units) {
-                        s->is_releasing = is_releasing;
-                        continue;
+                        if (s)
+                                s->is_releasing = true;
                 }
-                for (size_t k = 0; k < r->n_units; k++)
-                        if (strcmp(r->units[k], s->unit) == 0)
-                                s->is_releasing = is_releasing;
         }
+}
+
+static bool is_queued(const struct daemon *d, const char *unit)
+{
+        for (const struct release *r = d->release; r; r = r->next) {
+                if (!r->units)
+                        return true;
+                for (size_t k = 0; k < r->n_units; k++)
+                        if (strcmp(r->units[k], unit) == 0)
+                                return true;
+        }
+        return false;
 }
 
 static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome, int error)
@@ -67,8 +82,12 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
                          "%s was changed by someone else meanwhile: their value stays.", unit);
                 break;
         case GIVE_BACK_FAILED:
+                if (s && s->release_error == error)
+                        return;
+                if (s)
+                        s->release_error = error;
                 log_unit_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, unit, error,
-                               "Could not give back %s; the next start of coallocd or \"coallocd --restore\" tries again",
+                               "Could not give back %s; it is tried again every epoch, by the next start of coallocd, and by \"coallocd --restore\"",
                                unit);
                 return;
         }
@@ -76,7 +95,8 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
                 s->quota.is_ours = s->weight.is_ours = false;
                 s->quota.wanted = s->quota.applied = USEC_UNSET;
                 s->weight.wanted = s->weight.applied = USEC_UNSET;
-                s->is_refused = false;
+                s->is_refused = s->is_refusal_logged = s->is_unsure = false;
+                s->write_error = s->release_error = 0;
         }
 }
 
@@ -86,7 +106,7 @@ static void on_done(void *ctx, unsigned n_failed)
         struct daemon *d = r->d;
 
         d->release = r->next;
-        mark(d, r, false);
+        mark_all(d);
         if (r->done)
                 r->done(r->ctx, n_failed);
         request_free(r);
@@ -103,10 +123,49 @@ void release_kick(struct daemon *d)
         error = give_back_start(&r->give_back, d->systemd, &d->state, d->root,
                                 (const char *const *)r->units, r->n_units, true, on_each, on_done, r);
         if (error < 0) {
-                log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, error,
-                          "Could not start giving back; the next start tries again");
+                /* Without a bus there is nothing to say that was not said when it was lost. */
+                if (error != -ENOTCONN || d->is_stopping)
+                        log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, error,
+                                  "Could not start giving back; it is tried again");
                 on_done(r, 1);
         }
+}
+
+/* Is it on record with good reason? */
+static bool is_rightful(const struct daemon *d, const struct service *s, const struct state_record *record)
+{
+        if (d->mode != CONFIG_MODE_ENFORCE || !s || !s->systemd)
+                return false;
+        if (service_plays(s) || (s->own_group != ENFORCE_NO_GROUP && !record->quota.is_ours))
+                return true;
+        /* What stopped keeps its values for one epoch, in case it is a restart: the sum of quotas then
+         * still holds the moment it is back. */
+        return s->n_epochs_idle <= 1 && (s->config ? !s->systemd->is_active : s->is_holder);
+}
+
+void release_strays(struct daemon *d)
+{
+        _cleanup_free_ const char **units = NULL;
+        size_t n = 0;
+        int r;
+
+        if (d->state.n_records == 0)
+                return;
+        units = calloc(d->state.n_records, sizeof *units);
+        if (!units)
+                return;
+        for (size_t i = 0; i < d->state.n_records; i++) {
+                const struct state_record *record = &d->state.records[i];
+                const struct service *s = services_find(d, record->unit);
+
+                if (!is_rightful(d, s, record) && !is_queued(d, record->unit))
+                        units[n++] = record->unit;
+        }
+        if (n == 0)
+                return;
+        r = release_units(d, units, n, NULL, NULL);
+        if (r < 0)
+                log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, r, "Could not give back %zu units", n);
 }
 
 int release_units(struct daemon *d, const char *const units[], size_t n, release_done_fn done, void *ctx)
@@ -126,10 +185,10 @@ int release_units(struct daemon *d, const char *const units[], size_t n, release
                                 goto no_memory;
                 }
         }
-        mark(d, r, true);
         for (tail = &d->release; *tail; tail = &(*tail)->next)
                 ;
         *tail = r;
+        mark_all(d);
         release_kick(d);
         return 0;
 

@@ -36,10 +36,9 @@ void sense_open(struct daemon *d, struct service *s)
         cgroup_reader_close(&s->reader);
         s->reader = fresh;
         s->has_counters = false;
+        s->is_fresh_cgroup = true;
         demand_restart(&s->demand);
-        for (size_t i = 0; i < EPOCH_RECENT; i++)
-                s->recent_milli[i] = -1;
-        s->has_decision = false;
+        service_forget_allocation(s);
 }
 
 /* One unit. Returns what it used since the last sample, in usec. */

@@ -68,9 +68,10 @@ struct service *services_find_by_any_name(struct daemon *d, const char *name)
         return s;
 }
 
-static void forget_allocation(struct service *s)
+void service_forget_allocation(struct service *s)
 {
         s->has_decision = false;
+        s->quota.wanted = s->weight.wanted = USEC_UNSET;
         for (size_t i = 0; i < EPOCH_RECENT; i++)
                 s->recent_milli[i] = -1;
 }
@@ -112,7 +113,8 @@ static struct service *add(struct daemon *d, const char *unit)
         s->reader = CGROUP_READER_CLOSED;
         s->quota = s->weight = unset;
         s->group = s->own_group = ENFORCE_NO_GROUP;
-        forget_allocation(s);
+        s->bound_milli = INFINITY;
+        service_forget_allocation(s);
 
         memmove(d->services + at + 1, d->services + at, (d->n_services - at) * sizeof *d->services);
         d->services[at] = s;
@@ -251,21 +253,16 @@ int services_reassign(struct daemon *d)
                         return -ENOMEM;
         }
         for (size_t i = 0; i < d->n_services; i++) {
-                d->services[i]->is_holder = false;
-                assign(d, d->services[i]);
-        }
-        for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
 
-                if (s->config) {
-                        follow_holders(d, s);
+                assign(d, s);
+                if (s->config)
                         continue;
-                }
                 /* Measured at most: what was decided for it no longer holds. */
-                forget_allocation(s);
+                service_forget_allocation(s);
                 s->quota.is_foreign = s->weight.is_foreign = false;
         }
-        find_off_limits(d);
+        services_find_roles(d);
         if (d->systemd && systemd_manager_bus(d->systemd))
                 systemd_manager_relist(d->systemd);
         return 0;
@@ -282,19 +279,13 @@ bool services_want(void *userdata, const char *unit)
 
 /* ---- events ------------------------------------------------------------------------------------ */
 
-static void became_active(struct daemon *d, struct service *s)
-{
-        s->n_epochs_inactive = 0;
-        sense_open(d, s);
-}
-
 static void became_inactive(struct service *s)
 {
         cgroup_reader_close(&s->reader);
         s->has_counters = false;
         demand_restart(&s->demand);
         memset(&s->estimate, 0, sizeof s->estimate);
-        forget_allocation(s);
+        service_forget_allocation(s);
 }
 
 static void on_found(struct daemon *d, struct systemd_unit *unit)
@@ -312,7 +303,7 @@ static void on_found(struct daemon *d, struct systemd_unit *unit)
         if (s->config)
                 follow_holders(d, s);
         if (unit->is_active)
-                became_active(d, s);
+                sense_open(d, s);
         log_managed(d, s);
 }
 
@@ -329,12 +320,12 @@ static void on_changed(struct daemon *d, struct systemd_unit *unit)
                         became_inactive(s);
                 return;
         }
-        became_active(d, s);
-        if (!was_active)
+        sense_open(d, s);
+        if (!was_active && s->reader.dir_fd >= 0)
                 log_managed(d, s);
 }
 
-static void on_lost(struct daemon *d, struct systemd_unit *unit)
+static void on_lost(struct systemd_unit *unit)
 {
         struct service *s = unit->userdata;
 
@@ -342,17 +333,12 @@ static void on_lost(struct daemon *d, struct systemd_unit *unit)
                 return;
         became_inactive(s);
         s->systemd = NULL;
-        if (state_file_find(&d->state, s->unit)) {
-                const char *units[] = { s->unit };
-
-                (void)release_units(d, units, 1, NULL, NULL);
-        }
 }
 
 static void on_listed(struct daemon *d)
 {
         d->is_listed = true;
-        find_off_limits(d);
+        services_find_roles(d);
         if (!d->has_listed_once) {
                 d->has_listed_once = true;
                 daemon_ready(d);
@@ -383,13 +369,12 @@ void services_on_event(void *userdata, enum systemd_event event, struct systemd_
                 on_changed(d, unit);
                 break;
         case SYSTEMD_UNIT_LOST:
-                on_lost(d, unit);
+                on_lost(unit);
                 break;
         case SYSTEMD_LISTED:
                 on_listed(d);
                 break;
         case SYSTEMD_RELOADED:
-                find_off_limits(d);
                 actuate_check_foreign(d, true);
                 break;
         case SYSTEMD_DISCONNECTED:
@@ -436,9 +421,10 @@ static const struct service *managed_ancestor(struct daemon *d, const struct ser
 
 bool service_plays(const struct service *s)
 {
-        return s->config && s->systemd && s->systemd->is_active && s->reader.dir_fd >= 0 &&
-               !s->quota.is_foreign && !s->weight.is_foreign && !s->is_off_limits && !s->is_nested &&
-               !s->is_releasing;
+        return s->config && s->systemd && s->systemd->is_active &&
+               (s->reader.dir_fd >= 0 || s->recent_milli[0] >= 0) &&
+               s->demand.n_missing < STALE_EPOCHS_MAX && !s->quota.is_foreign &&
+               !s->weight.is_foreign && !s->is_off_limits && !s->is_nested && !s->is_releasing;
 }
 
 const char *service_state(const struct daemon *d, const struct service *s)
@@ -453,7 +439,7 @@ const char *service_state(const struct daemon *d, const struct service *s)
                 return "refused";
         if (s->systemd->n_starting > 0)
                 return "starting";
-        if (s->demand.n_missing > 0 && s->has_decision)
+        if (s->demand.n_missing >= STALE_EPOCHS_MAX || (s->demand.n_missing > 0 && s->has_decision))
                 return "stale";
         if (!s->estimate.is_known)
                 return "unknown";
@@ -476,6 +462,8 @@ char *service_note(const struct daemon *d, const struct service *s)
                 note = strdup("holds coallocd, D-Bus or the journal: never touched");
         else if (s->is_nested)
                 note = strdup("inside another managed unit: left alone");
+        else if (s->systemd->is_active && s->demand.n_missing >= STALE_EPOCHS_MAX)
+                note = strdup("no measurements: given back until there are");
         else if (s->is_refused)
                 note = strdup("the kernel did not take the last value; see the journal");
         else if (s->estimate.is_elastic)
@@ -496,9 +484,16 @@ uint64_t service_prior_quota(struct daemon *d, const struct service *s)
         return s->systemd ? s->systemd->quota_usec_per_sec : USEC_UNSET;
 }
 
-void services_mark_nested(struct daemon *d)
+void services_find_roles(struct daemon *d)
 {
+        for (size_t i = 0; i < d->n_services; i++)
+                d->services[i]->is_holder = false;
+        /* May insert slices on the way: before us, then we come by here twice, or behind. */
+        for (size_t i = 0; i < d->n_services; i++)
+                if (d->services[i]->config)
+                        follow_holders(d, d->services[i]);
         for (size_t i = 0; i < d->n_services; i++)
                 d->services[i]->is_nested = d->services[i]->config &&
                                             managed_ancestor(d, d->services[i]);
+        find_off_limits(d);
 }

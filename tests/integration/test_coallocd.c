@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The real coallocd on a host that pretends: what it promises, seen from outside.
+ *
+ * Epochs take two seconds of real time, so the cases run side by side, each in a process and on a
+ * host of its own. With arguments only the cases whose names contain one of them run, one after the
+ * other. COALLOC_TEST_WRAPPER="valgrind ..." puts something before the program. */
+
+#include "lib/daemon_host.h"
+
+#include "util/bus_names.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define N_SIDE_BY_SIDE 10
+#define CASE_TIMEOUT_SEC 120
+
+#define FAST "EpochSec=2s\nSampleIntervalSec=200ms\n"
+#define SHOP                                                            \
+        "[Service web]\nUnit=shop-web.slice\nBaseline=20%\n"            \
+        "[Service db]\nUnit=shop-db.slice\nBaseline=20%\n"              \
+        "[Service job]\nUnit=shop-job.slice\nWeight=10\n"
+
+/* Values as systemd has them; in a test of giving back the ones to come back to. */
+struct values {
+        uint64_t quota, weight;
+};
+
+static struct values values_of(struct daemon_host *h, const char *unit)
+{
+        struct fake_systemd_unit *u = fake_systemd_find(h->systemd, unit);
+
+        REQUIRE(h, u);
+        return (struct values){ u->quota, u->weight };
+}
+
+static bool is_as_it_was(struct daemon_host *h, const char *unit)
+{
+        struct fake_systemd_unit *u = fake_systemd_find(h->systemd, unit);
+        char path[512];
+
+        REQUIRE(h, u);
+        snprintf(path, sizeof path, "run/systemd/system.control/%s.d", unit);
+        return u->quota == u->own_quota && u->weight == u->own_weight && !fake_tree_exists(h->tree, path);
+}
+
+static bool all_are_as_they_were(struct daemon_host *h)
+{
+        for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next)
+                if (!is_as_it_was(h, u->name))
+                        return false;
+        return !fake_tree_exists(h->tree, "run/coalloc/units");
+}
+
+static void call(struct daemon_host *h, const char *method, const char *argument)
+{
+        char name[128] = "";
+
+        if (daemon_host_call(h, method, argument, strcmp(method, "Freeze") == 0, name) < 0)
+                daemon_host_fail(h, __FILE__, __LINE__, "%s: %s", method, name);
+}
+
+/* shop.slice with a web that works, a database, and a job that takes all it can get. */
+static struct daemon_host *shop(const char *manager)
+{
+        struct daemon_host *h = daemon_host_new(4);
+        char text[2048];
+
+        snprintf(text, sizeof text, "[Manager]\n" FAST "%s%s", manager, SHOP);
+        daemon_host_configure(h, text);
+        daemon_host_add(h, "system.slice", 0);
+        daemon_host_add(h, "shop.slice", 0);
+        daemon_host_add(h, "shop-web.slice", 0.8);
+        daemon_host_add(h, "shop-db.slice", 0.4);
+        daemon_host_add(h, "shop-job.slice", 8);
+        return h;
+}
+
+static void stop(struct daemon_host *h)
+{
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE(h, h->n_stopping == 1);
+        REQUIRE(h, all_are_as_they_were(h));
+        daemon_host_free(h);
+}
+
+/* ---- start ------------------------------------------------------------------------------------- */
+
+static void ready_comes_only_after_all_units_are_read(void)
+{
+        struct daemon_host *h = shop("Mode=observe\n");
+
+        h->systemd->holds_replies = true;
+        daemon_host_start(h, NULL);
+        /* Reply by reply: it may not be ready while one of the units is not read. */
+        while (h->systemd->n_get_all < 5) {
+                REQUIRE(h, !h->is_ready);
+                WAIT(h, h->systemd->n_held > 0 || h->systemd->n_get_all >= 5);
+                REQUIRE(h, !h->is_ready);
+                if (h->systemd->n_held > 0 && h->systemd->n_get_all < 5)
+                        fake_systemd_release(h->systemd, 1);
+        }
+        REQUIRE(h, !h->is_ready);
+        h->systemd->holds_replies = false;
+        fake_systemd_release(h->systemd, 0);
+        WAIT(h, h->is_ready);
+        stop(h);
+}
+
+static void wrong_configuration_ends_with_78_and_touches_nothing(void)
+{
+        struct daemon_host *h = shop("Mode=perhaps\n");
+
+        daemon_host_start(h, NULL);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, 0), 78);
+        REQUIRE(h, daemon_host_logged(h, "etc/coalloc.conf:4: Mode=") == 1);
+        REQUIRE_NUMBER(h, h->systemd->n_calls, 0);
+        REQUIRE(h, all_are_as_they_were(h));
+        daemon_host_free(h);
+}
+
+static void damaged_record_is_put_aside_and_it_goes_on(void)
+{
+        struct daemon_host *h = shop("");
+
+        fake_tree_write(h->tree, "run/coalloc/units", "coalloc-units 1\nunit shop-web.slice\nchecksum 0\n");
+        daemon_host_run(h, NULL);
+        REQUIRE(h, fake_tree_exists(h->tree, "run/coalloc/units.bad"));
+        REQUIRE(h, daemon_host_logged(h, "units.bad") == 1);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        stop(h);
+}
+
+/* ---- modes ------------------------------------------------------------------------------------- */
+
+static void observe_writes_nothing_and_shows_what_it_would_do(void)
+{
+        struct daemon_host *h = shop("Mode=observe\nEnforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 3);
+        REQUIRE_NUMBER(h, h->systemd->n_set, 0);
+        REQUIRE(h, !fake_tree_exists(h->tree, "run/coalloc/units"));
+        REQUIRE(h, daemon_host_number(h, "shop-job.slice", "QuotaWantedUSecPerSec") != UNSET);
+        REQUIRE(h, daemon_host_number(h, "shop-job.slice", "QuotaAppliedUSecPerSec") == UNSET);
+        stop(h);
+}
+
+static void modes_are_switched_over_the_bus_and_observe_gives_back(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        call(h, "SetMode", "observe");
+        REQUIRE(h, all_are_as_they_were(h));
+        REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Mode"), "observe");
+        call(h, "SetMode", "enforce");
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        call(h, "Restore", NULL);
+        REQUIRE(h, all_are_as_they_were(h));
+        REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Mode"), "observe");
+        stop(h);
+}
+
+static void frozen_writes_nothing_until_thawed(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nReserve=0%\n");
+        unsigned n_set;
+
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 3);
+        call(h, "Freeze", "yes");
+        /* What was decided before is still brought into force. */
+        daemon_host_epochs(h, 2);
+        n_set = h->systemd->n_set;
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 2.5;
+        daemon_host_epochs(h, 2);
+        REQUIRE_NUMBER(h, h->systemd->n_set, n_set);
+        REQUIRE_NUMBER(h, daemon_host_number(h, NULL, "Frozen"), 1);
+        call(h, "Freeze", "no");
+        WAIT(h, values_of(h, "shop-web.slice").quota > 2000000);
+        stop(h);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+static void quotas_never_exceed_the_budget_while_loads_change(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nReserve=40%\n");
+
+        h->budgeted = "shop-";
+        daemon_host_run(h, NULL);
+        for (unsigned i = 0; i < 5; i++) {
+                fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = i % 2 ? 3 : 0.3;
+                fake_systemd_find(h->systemd, "shop-db.slice")->load_cpus = i % 2 ? 0.2 : 2;
+                daemon_host_epochs(h, 1);
+        }
+        REQUIRE(h, h->sum_usec_max > 0);
+        REQUIRE(h, h->sum_usec_max <= 3600000);
+        REQUIRE(h, h->n_sets_in_epoch_max == 1);
+        REQUIRE(h, h->n_quota_changed > 0);
+        stop(h);
+}
+
+static void capacity_that_shrinks_takes_quotas_along_also_when_frozen(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nReserve=0%\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET && values_of(h, "shop-db.slice").quota != UNSET &&
+                        values_of(h, "shop-job.slice").quota != UNSET);
+        REQUIRE(h, values_of(h, "shop-web.slice").quota + values_of(h, "shop-db.slice").quota +
+                                   values_of(h, "shop-job.slice").quota >
+                           3000000);
+        call(h, "Freeze", "yes");
+        h->systemd->host.n_cpus = 2;
+        WAIT(h, values_of(h, "shop-web.slice").quota + values_of(h, "shop-db.slice").quota +
+                                values_of(h, "shop-job.slice").quota <=
+                        2000000);
+        REQUIRE(h, daemon_host_logged(h, "2 CPUs now") == 1);
+        stop(h);
+}
+
+static void at_most_64_calls_are_under_way_in_a_storm(void)
+{
+        struct daemon_host *h = daemon_host_new(64);
+        char unit[64];
+
+        daemon_host_configure(h, "[Manager]\n" FAST "Reserve=0%\n[Service all]\nUnit=storm-*.slice\n");
+        daemon_host_add(h, "storm.slice", 0);
+        for (unsigned i = 0; i < 500; i++) {
+                snprintf(unit, sizeof unit, "storm-%u.slice", i);
+                daemon_host_add(h, unit, 0.05);
+        }
+        daemon_host_run(h, NULL);
+        /* From now on every call takes a while, so that they pile up. */
+        h->systemd->delay_usec = 1000;
+        WAIT(h, values_of(h, "storm-499.slice").weight != UNSET);
+        REQUIRE(h, h->systemd->n_held_max <= 64);
+        /* Half of them stop, a part of these is forgotten, and some come back. */
+        for (unsigned i = 0; i < 250; i++) {
+                snprintf(unit, sizeof unit, "storm-%u.slice", i);
+                if (i % 2)
+                        fake_systemd_unload(h->systemd, unit);
+                else
+                        fake_systemd_set_state(h->systemd, unit, "inactive", "dead");
+                if (i % 10 == 0)
+                        fake_systemd_set_state(h->systemd, unit, "active", "running");
+        }
+        WAIT(h, is_as_it_was(h, "storm-1.slice") && is_as_it_was(h, "storm-2.slice"));
+        REQUIRE(h, h->systemd->n_held_max <= 64);
+        /* However many units go: daemon-reload is dear, and takes all of them at once. */
+        REQUIRE(h, h->systemd->n_reload <= 6);
+        WAIT(h, values_of(h, "storm-0.slice").weight != UNSET);
+        stop(h);
+}
+
+static void refused_value_is_noticed_and_said_once(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        h->systemd->is_lying = true;
+        daemon_host_run(h, NULL);
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "refused") == 0);
+        daemon_host_epochs(h, 4);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "refused");
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "change of shop-web.slice, but the kernel"), 1);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        h->systemd->is_lying = false;
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "managed") == 0);
+        stop(h);
+}
+
+static void call_that_times_out_is_tried_again(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        h->systemd->holds_replies = true;
+        WAIT(h, daemon_host_logged(h, "Could not") > 0 || h->n_epochs >= 6);
+        /* All that was asked is carried out, late; only nobody said so. */
+        h->systemd->holds_replies = false;
+        fake_systemd_release(h->systemd, 0);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "QuotaAppliedUSecPerSec") != UNSET);
+        daemon_host_epochs(h, 2);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        stop(h);
+}
+
+static void failing_calls_are_said_once(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        snprintf(h->systemd->fail_member, sizeof h->systemd->fail_member, "SetUnitProperties");
+        snprintf(h->systemd->fail_error, sizeof h->systemd->fail_error, SD_BUS_ERROR_ACCESS_DENIED);
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 5);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Could not change shop-web.slice"), 1);
+        h->systemd->fail_error[0] = '\0';
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        stop(h);
+}
+
+static void unit_that_vanishes_during_a_round_harms_nobody(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        snprintf(h->systemd->vanishes, sizeof h->systemd->vanishes, "shop-web.slice");
+        daemon_host_run(h, NULL);
+        WAIT(h, h->systemd->vanishes[0] == '\0');
+        WAIT(h, values_of(h, "shop-db.slice").quota != UNSET);
+        daemon_host_epochs(h, 2);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "inactive");
+        stop(h);
+}
+
+static void nothing_is_logged_or_written_on_every_epoch(void)
+{
+        struct daemon_host *h = shop("");
+        size_t length;
+
+        /* Loads that leave no doubt about the tier, whose changes are worth a line. */
+        fake_systemd_find(h->systemd, "shop-job.slice")->load_cpus = 1;
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 5);
+        length = h->log_length;
+        daemon_host_epochs(h, 4);
+        if (h->log_length != length)
+                daemon_host_fail(h, __FILE__, __LINE__, "it went on to say: %s", h->log + length);
+        stop(h);
+}
+
+/* ---- others ------------------------------------------------------------------------------------ */
+
+static void foreign_change_is_left_alone_until_adopted(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+        unsigned n_set;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        /* Between two rounds of writes. */
+        daemon_host_epochs(h, 1);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "QuotaAppliedUSecPerSec") ==
+                        daemon_host_number(h, "shop-web.slice", "QuotaWantedUSecPerSec"));
+        fake_systemd_set_foreign(h->systemd, "shop-web.slice", 3210000);
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "foreign") == 0);
+        n_set = fake_systemd_find(h->systemd, "shop-web.slice")->n_set;
+        daemon_host_epochs(h, 2);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 3210000);
+        REQUIRE(h, fake_systemd_find(h->systemd, "shop-web.slice")->n_set <= n_set);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else changed CPUQuota= of shop-web.slice"), 1);
+        call(h, "Adopt", "shop-web.slice");
+        WAIT(h, values_of(h, "shop-web.slice").quota != 3210000);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "managed");
+        /* What it had before us is now what the other one set. */
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 3210000);
+        REQUIRE(h, is_as_it_was(h, "shop-db.slice"));
+        daemon_host_free(h);
+}
+
+static void daemon_reload_that_undoes_us_is_put_right(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_epochs(h, 1);
+        fake_tree_remove(h->tree, "run/systemd/system.control/shop-web.slice.d");
+        fake_systemd_reload_begin(h->systemd);
+        fake_systemd_reload_end(h->systemd);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, UNSET);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        stop(h);
+}
+
+static void lost_bus_is_found_again(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+        uint64_t quota;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        quota = values_of(h, "shop-web.slice").quota;
+        daemon_host_restart_bus(h);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, quota);
+        WAIT(h, daemon_host_logged(h, "The system bus is back") == 1);
+        daemon_host_epochs(h, 1);
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 2.5;
+        WAIT(h, values_of(h, "shop-web.slice").quota > 2000000);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        stop(h);
+}
+
+static void name_that_is_taken_does_not_keep_it_from_managing(void)
+{
+        struct daemon_host *h = shop("");
+
+        REQUIRE(h, sd_bus_request_name(h->client, COALLOC_BUS_NAME, 0) >= 0);
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Could not publish org.coalloc1"), 1);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Lost the system bus"), 0);
+        stop(h);
+}
+
+static void restarted_unit_is_a_new_player(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+        uint64_t old;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_epochs(h, 2);
+        old = daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec");
+        REQUIRE(h, old != UNSET);
+        fake_systemd_restart(h->systemd, "shop-web.slice");
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") == UNSET);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") != UNSET);
+        daemon_host_epochs(h, 1);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        stop(h);
+}
+
+static void unit_without_data_is_given_back_after_four_epochs(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+        struct values before;
+        struct fake_systemd_unit *web = fake_systemd_find(h->systemd, "shop-web.slice");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_epochs(h, 2);
+        web->counters.is_garbled = true;
+        daemon_host_epochs(h, 1);
+        /* Of this epoch a part was measured still. */
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "stale") == 0);
+        before = values_of(h, "shop-web.slice");
+        daemon_host_epochs(h, 2);
+        /* A constant for the others, until then. */
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, before.quota);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "stale");
+        WAIT(h, is_as_it_was(h, "shop-web.slice"));
+        daemon_host_epochs(h, 3);
+        REQUIRE(h, is_as_it_was(h, "shop-web.slice"));
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "No measurements of shop-web.slice"), 1);
+        /* Data again: a player again. */
+        web->counters.is_garbled = false;
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        stop(h);
+}
+
+/* ---- configuration ----------------------------------------------------------------------------- */
+
+static void wrong_reload_keeps_what_is_in_force(void)
+{
+        struct daemon_host *h = shop("");
+        char name[128] = "";
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        daemon_host_configure(h, "[Manager]\nEpochSec=never\n");
+        REQUIRE(h, daemon_host_call(h, "Reload", NULL, false, name) < 0);
+        REQUIRE_TEXT(h, name, COALLOC_ERROR_CONFIG_INVALID);
+        REQUIRE(h, strstr(daemon_host_text(h, NULL, "ConfigError"), "EpochSec="));
+        REQUIRE(h, kill(h->pid, SIGHUP) == 0);
+        WAIT(h, h->n_reloading == 2 && h->n_ready == 3);
+        daemon_host_epochs(h, 1);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "shop-web.slice", "Managed"), 1);
+        REQUIRE(h, values_of(h, "shop-web.slice").weight != UNSET);
+        daemon_host_configure(h, "[Manager]\n" FAST SHOP);
+        call(h, "Reload", NULL);
+        REQUIRE_TEXT(h, daemon_host_text(h, NULL, "ConfigError"), "");
+        stop(h);
+}
+
+static void reload_gives_back_what_left_the_configuration(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET &&
+                        values_of(h, "shop.slice").weight != UNSET);
+        daemon_host_configure(h, "[Manager]\n" FAST "[Service db]\nUnit=shop-db.slice\n");
+        REQUIRE(h, kill(h->pid, SIGHUP) == 0);
+        WAIT(h, is_as_it_was(h, "shop-web.slice") && is_as_it_was(h, "shop-job.slice"));
+        daemon_host_epochs(h, 1);
+        REQUIRE(h, values_of(h, "shop-db.slice").weight != UNSET);
+        REQUIRE(h, is_as_it_was(h, "shop-web.slice"));
+        /* And with the last one goes the slice that held it. */
+        daemon_host_configure(h, "[Manager]\n" FAST);
+        call(h, "Reload", NULL);
+        WAIT(h, all_are_as_they_were(h));
+        stop(h);
+}
+
+static void slice_is_given_back_when_the_last_managed_unit_in_it_stops(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop.slice").weight != UNSET);
+        fake_systemd_set_state(h->systemd, "shop-web.slice", "inactive", "dead");
+        fake_systemd_set_state(h->systemd, "shop-db.slice", "inactive", "dead");
+        fake_systemd_set_state(h->systemd, "shop-job.slice", "inactive", "dead");
+        WAIT(h, all_are_as_they_were(h));
+        fake_systemd_set_state(h->systemd, "shop-web.slice", "active", "running");
+        WAIT(h, values_of(h, "shop.slice").weight != UNSET);
+        stop(h);
+}
+
+static void changed_enforce_gives_back_what_is_no_longer_set(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=weight\n" SHOP);
+        call(h, "Reload", NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, UNSET);
+        REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Enforce"), "weight");
+        stop(h);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+static void stop_brings_back_values_and_drop_ins_of_others(void)
+{
+        struct daemon_host *h = shop("Enforce=both\n");
+        char *text;
+
+        fake_systemd_set_own(h->systemd, "shop-db.slice", 3000000, 77);
+        /* An administrator's set-property --runtime lies where ours would. */
+        fake_systemd_set_foreign(h->systemd, "shop-job.slice", 3500000);
+        text = fake_tree_read(h->tree, "run/systemd/system.control/shop-job.slice.d/50-CPUQuota.conf", NULL);
+        REQUIRE(h, text);
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-job.slice").quota != 3500000 &&
+                        values_of(h, "shop-db.slice").weight != 77);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE_NUMBER(h, values_of(h, "shop-job.slice").quota, 3500000);
+        REQUIRE_TEXT(h,
+                     fake_tree_read(h->tree,
+                                    "run/systemd/system.control/shop-job.slice.d/50-CPUQuota.conf", NULL),
+                     text);
+        REQUIRE_NUMBER(h, values_of(h, "shop-db.slice").weight, 77);
+        REQUIRE(h, is_as_it_was(h, "shop-db.slice") && is_as_it_was(h, "shop-web.slice"));
+        REQUIRE(h, !fake_tree_exists(h->tree, "run/coalloc/units"));
+        daemon_host_free(h);
+}
+
+static void kill_is_repaired_by_restore_and_by_the_next_start(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        REQUIRE(h, daemon_host_end(h, SIGKILL) == -SIGKILL);
+        REQUIRE(h, values_of(h, "shop-web.slice").weight != UNSET);
+        daemon_host_start(h, "--restore");
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, 0), 0);
+        REQUIRE(h, all_are_as_they_were(h));
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        REQUIRE(h, daemon_host_end(h, SIGKILL) == -SIGKILL);
+        /* Nothing is managed before everything is given back. */
+        daemon_host_run(h, "--observe");
+        REQUIRE(h, all_are_as_they_were(h));
+        stop(h);
+}
+
+static void system_that_shuts_down_is_left_as_it_is(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        snprintf(h->systemd->system_state, sizeof h->systemd->system_state, "stopping");
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE(h, values_of(h, "shop-web.slice").weight != UNSET);
+        REQUIRE_NUMBER(h, h->systemd->n_reload, 0);
+        daemon_host_free(h);
+}
+
+/* ---- the bus ----------------------------------------------------------------------------------- */
+
+static void anyone_may_look_and_only_root_may_change(void)
+{
+        struct daemon_host *h = shop("");
+        char name[128] = "", directory[256];
+
+        daemon_host_run(h, NULL);
+        if (geteuid() == 0) {
+                sd_bus *own = h->client;
+
+                snprintf(directory, sizeof directory, "%s", private_bus_address(h->bus) + strlen("unix:path="));
+                *strrchr(directory, '/') = '\0';
+                REQUIRE(h, chmod(directory, 0755) == 0);
+                REQUIRE(h, chmod(private_bus_address(h->bus) + strlen("unix:path="), 0777) == 0);
+                REQUIRE(h, seteuid(65534) == 0);
+                h->client = private_bus_connect(h->bus);
+                REQUIRE(h, sd_bus_get_unique_name(h->client, &(const char *){ NULL }) >= 0);
+                REQUIRE(h, seteuid(0) == 0);
+                REQUIRE(h, sd_bus_attach_event(h->client, h->event, 0) >= 0);
+                REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Mode"), "enforce");
+                REQUIRE(h, daemon_host_call(h, "SetMode", "observe", false, name) < 0);
+                REQUIRE_TEXT(h, name, SD_BUS_ERROR_ACCESS_DENIED);
+                REQUIRE(h, daemon_host_call(h, "Freeze", "yes", true, name) < 0);
+                REQUIRE_TEXT(h, name, SD_BUS_ERROR_ACCESS_DENIED);
+                REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Mode"), "enforce");
+                (void)sd_bus_detach_event(h->client);
+                (void)sd_bus_flush_close_unref(h->client);
+                h->client = own;
+        }
+        REQUIRE(h, daemon_host_call(h, "Adopt", "nobody.slice", false, name) < 0);
+        REQUIRE_TEXT(h, name, COALLOC_ERROR_NO_SUCH_SERVICE);
+        REQUIRE(h, daemon_host_call(h, "SetMode", "maybe", false, name) < 0);
+        REQUIRE_TEXT(h, name, SD_BUS_ERROR_INVALID_ARGS);
+        stop(h);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------- */
+
+#define CASE(name) { #name, name }
+
+static const struct {
+        const char *name;
+        void (*run)(void);
+} cases[] = {
+        /* the long ones first */
+        CASE(unit_without_data_is_given_back_after_four_epochs),
+        CASE(nothing_is_logged_or_written_on_every_epoch),
+        CASE(at_most_64_calls_are_under_way_in_a_storm),
+        CASE(call_that_times_out_is_tried_again),
+        CASE(refused_value_is_noticed_and_said_once),
+        CASE(failing_calls_are_said_once),
+        CASE(quotas_never_exceed_the_budget_while_loads_change),
+        CASE(frozen_writes_nothing_until_thawed),
+        CASE(foreign_change_is_left_alone_until_adopted),
+        CASE(capacity_that_shrinks_takes_quotas_along_also_when_frozen),
+        CASE(restarted_unit_is_a_new_player),
+        CASE(unit_that_vanishes_during_a_round_harms_nobody),
+        CASE(slice_is_given_back_when_the_last_managed_unit_in_it_stops),
+        CASE(observe_writes_nothing_and_shows_what_it_would_do),
+        CASE(modes_are_switched_over_the_bus_and_observe_gives_back),
+        CASE(daemon_reload_that_undoes_us_is_put_right),
+        CASE(lost_bus_is_found_again),
+        CASE(name_that_is_taken_does_not_keep_it_from_managing),
+        CASE(wrong_reload_keeps_what_is_in_force),
+        CASE(reload_gives_back_what_left_the_configuration),
+        CASE(changed_enforce_gives_back_what_is_no_longer_set),
+        CASE(stop_brings_back_values_and_drop_ins_of_others),
+        CASE(kill_is_repaired_by_restore_and_by_the_next_start),
+        CASE(system_that_shuts_down_is_left_as_it_is),
+        CASE(ready_comes_only_after_all_units_are_read),
+        CASE(wrong_configuration_ends_with_78_and_touches_nothing),
+        CASE(damaged_record_is_put_aside_and_it_goes_on),
+        CASE(anyone_may_look_and_only_root_may_change),
+};
+
+#define N_CASES (sizeof cases / sizeof *cases)
+
+struct running {
+        pid_t pid;
+        FILE *output;
+        bool is_wanted;
+};
+
+static void begin(struct running *r, size_t i)
+{
+        r->output = tmpfile();
+        if (!r->output) {
+                perror("tmpfile");
+                exit(EXIT_FAILURE);
+        }
+        (void)fflush(stdout);
+        r->pid = fork();
+        if (r->pid < 0) {
+                perror("fork");
+                exit(EXIT_FAILURE);
+        }
+        if (r->pid > 0)
+                return;
+        (void)dup2(fileno(r->output), STDOUT_FILENO);
+        (void)dup2(fileno(r->output), STDERR_FILENO);
+        (void)alarm(CASE_TIMEOUT_SEC);
+        cases[i].run();
+        exit(EXIT_SUCCESS);
+}
+
+static void report(struct running *r, size_t i, int status)
+{
+        bool is_ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        char line[4096];
+
+        printf("%s - %s\n", is_ok ? "ok" : "not ok", cases[i].name);
+        if (!is_ok) {
+                rewind(r->output);
+                while (fgets(line, sizeof line, r->output))
+                        printf("# %s%s", line, strchr(line, '\n') ? "" : "\n");
+                if (WIFSIGNALED(status))
+                        printf("# ended by signal %d\n", WTERMSIG(status));
+        }
+        (void)fclose(r->output);
+        (void)fflush(stdout);
+}
+
+int main(int argc, char *argv[])
+{
+        static struct running running[N_CASES];
+        size_t n_side_by_side = argc > 1 ? 1 : N_SIDE_BY_SIDE, n_running = 0, next = 0;
+        bool all_ok = true;
+
+        if (!private_bus_is_possible()) {
+                printf("1..0 # SKIP there is no dbus-daemon here\n");
+                return EXIT_SUCCESS;
+        }
+        printf("1..%zu\n", N_CASES);
+        for (size_t i = 0; i < N_CASES; i++) {
+                running[i].is_wanted = argc == 1;
+                for (int k = 1; k < argc; k++)
+                        running[i].is_wanted |= strstr(cases[i].name, argv[k]) != NULL;
+                if (!running[i].is_wanted)
+                        printf("ok - %s # SKIP not asked for\n", cases[i].name);
+        }
+        while (next < N_CASES || n_running > 0) {
+                int status;
+                pid_t pid;
+
+                if (next < N_CASES && n_running < n_side_by_side) {
+                        if (running[next].is_wanted) {
+                                begin(&running[next], next);
+                                n_running++;
+                        }
+                        next++;
+                        continue;
+                }
+                pid = wait(&status);
+                for (size_t i = 0; i < next; i++)
+                        if (running[i].is_wanted && running[i].pid == pid) {
+                                report(&running[i], i, status);
+                                all_ok &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
+                                n_running--;
+                        }
+        }
+        return all_ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
