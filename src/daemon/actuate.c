@@ -318,6 +318,21 @@ static void on_looked(void *userdata, const char *unit, int error)
                 next_phase(a);
 }
 
+/* A unit that stopped keeps its share for one epoch, in case it is a restart: it counts, but is not
+ * written, and the sum of quotas holds the moment it is back. */
+static bool is_in_round(const struct service *s)
+{
+        if (!s->systemd)
+                return false;
+        if (s->is_holder && s->own_group != ENFORCE_NO_GROUP)
+                return true;
+        if (!s->config)
+                return false;
+        if (service_plays(s))
+                return s->has_decision;
+        return s->quota.is_ours && (s->systemd->is_active || s->n_epochs_idle <= 1);
+}
+
 void actuate(struct daemon *d)
 {
         struct actuation *a;
@@ -344,9 +359,7 @@ void actuate(struct daemon *d)
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
 
-                /* A unit that stopped keeps its quota a while: it counts, but is not written. */
-                if (s->systemd && ((s->config && (service_plays(s) ? s->has_decision : s->quota.is_ours)) ||
-                                   (s->is_holder && s->own_group != ENFORCE_NO_GROUP)))
+                if (is_in_round(s))
                         a->units[a->n_units++] = s;
         }
 
@@ -380,7 +393,7 @@ static void surrender(struct daemon *d, struct service *s, struct managed_value 
         log_unit(LOG_WARNING, MSG_UNIT_FOREIGN, s->unit,
                  "Someone else changed %s= of %s: it is theirs now and is left alone until \"coallocctl adopt %s\".",
                  property, s->unit, s->unit);
-        (void)release_units(d, units, 1, NULL, NULL);
+        (void)release_units(d, units, 1, false, NULL, NULL);
 }
 
 /* Is what systemd has now ours? A change of ours that seemed to fail may have come about late. A
@@ -418,13 +431,13 @@ static void on_suspect_read(void *userdata, const char *unit, int error)
                 if (!s->is_fresh_cgroup)
                         surrender(d, s, &s->quota, "CPUQuota");
                 else
-                        (void)release_units(d, units, 1, NULL, NULL);
+                        (void)release_units(d, units, 1, false, NULL, NULL);
         } else if (!is_ours_still(&s->weight, s->systemd->cpu_weight, &record->weight,
                                   may_have_fallen_back)) {
                 if (!s->is_fresh_cgroup)
                         surrender(d, s, &s->weight, "CPUWeight");
                 else
-                        (void)release_units(d, units, 1, NULL, NULL);
+                        (void)release_units(d, units, 1, false, NULL, NULL);
         } else
                 /* systemd is with us: what the kernel has instead is to be overwritten. */
                 s->is_refused = !kernel_agrees(s);

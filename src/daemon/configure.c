@@ -99,12 +99,12 @@ int configure_reload(struct daemon *d)
         /* Whichever property is no longer set goes back to what it was; the other one follows anew. A
          * round that is under way may be about to write the first records. */
         if (enforce_changed && (d->state.n_records > 0 || actuate_is_busy(d))) {
-                r = release_units(d, NULL, 0, NULL, NULL);
+                r = release_units(d, NULL, 0, true, NULL, NULL);
                 if (r < 0)
                         log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, r,
                                   "Could not give back what units had before Enforce= changed");
         } else
-                release_strays(d);
+                release_strays(d, true);
         log_plain(LOG_INFO, MSG_CONFIG_LOADED, "Configuration reloaded: %zu services, %zu paths.",
                   d->config->n_services, d->config->n_paths);
         return 0;
@@ -121,7 +121,7 @@ int configure_set_mode(struct daemon *d, enum config_mode mode, release_done_fn 
                 log_plain(LOG_NOTICE, MSG_MODE_CHANGED, "Mode is %s now%s.", config_mode_to_string(mode),
                           mode == CONFIG_MODE_OBSERVE ? ": every unit gets back what it had" : "");
         if (mode == CONFIG_MODE_OBSERVE)
-                return release_units(d, NULL, 0, done, ctx);
+                return release_units(d, NULL, 0, true, done, ctx);
         if (done)
                 done(ctx, 0);
         return 0;

@@ -242,11 +242,14 @@ void actuate_cancel(struct daemon *d);
 
 typedef void (*release_done_fn)(void *ctx, unsigned n_failed);
 
-/* Queues units (NULL: everything on record) to be given back; done may be NULL. */
-int release_units(struct daemon *d, const char *const units[], size_t n, release_done_fn done, void *ctx);
-/* Gives back what is on record but no longer ours to set, for whatever reason: stopped, lost, dropped
- * from the configuration, without data, an earlier attempt that failed. */
-void release_strays(struct daemon *d);
+/* Queues units (NULL: everything on record) to be given back; done may be NULL. A daemon-reload, which
+ * stopped units need and which cleans up after removed drop-ins, is only for what an administrator
+ * asked for: stop, reload, mode. */
+int release_units(struct daemon *d, const char *const units[], size_t n, bool may_reload,
+                  release_done_fn done, void *ctx);
+/* Gives back what is on record but no longer ours to set, for whatever reason: lost, dropped from the
+ * configuration, without data, an earlier attempt that failed. */
+void release_strays(struct daemon *d, bool may_reload);
 /* Starts the next one in the queue, if nothing is in the way. */
 void release_kick(struct daemon *d);
 void release_free(struct daemon *d);

@@ -383,7 +383,7 @@ static void run_epoch(struct daemon *d)
         give_up_stale(d);
         build_groups(d);
         count_idle_epochs(d);
-        release_strays(d);
+        release_strays(d, false);
         gather_players(d);
 
         rules = (struct epoch_rules){

@@ -64,6 +64,12 @@ int daemon_reload(struct daemon *d)
         return r;
 }
 
+/* Values to give back, or the daemon-reload after drop-ins that were removed. */
+static bool owes_anything(const struct daemon *d)
+{
+        return d->state.n_records > 0 || d->state.reload_pending;
+}
+
 /* ---- life cycle -------------------------------------------------------------------------------- */
 
 static void start_managing(struct daemon *d)
@@ -86,7 +92,7 @@ void daemon_ready(struct daemon *d)
 
         if (r < 0)
                 log_errno(LOG_ERR, MSG_EPOCH_FAILED, r, "Could not build the table of services");
-        if (d->state.n_records == 0) {
+        if (!owes_anything(d)) {
                 start_managing(d);
                 return;
         }
@@ -94,7 +100,7 @@ void daemon_ready(struct daemon *d)
         log_plain(LOG_NOTICE, MSG_UNIT_GIVEN_BACK,
                   "%zu units were left changed by a run that ended early; giving them back first.",
                   d->state.n_records);
-        r = release_units(d, NULL, 0, on_leftovers_given_back, d);
+        r = release_units(d, NULL, 0, true, on_leftovers_given_back, d);
         if (r < 0)
                 start_managing(d);
 }
@@ -128,11 +134,11 @@ static void give_everything_back(struct daemon *d)
 {
         int r;
 
-        if (d->state.n_records == 0 && !d->release) {
+        if (!owes_anything(d) && !d->release) {
                 on_all_given_back(d, 0);
                 return;
         }
-        r = release_units(d, NULL, 0, on_all_given_back, d);
+        r = release_units(d, NULL, 0, true, on_all_given_back, d);
         if (r < 0)
                 (void)sd_event_exit(d->event, EXIT_FAILURE);
 }
@@ -408,7 +414,7 @@ static int restore(struct daemon *d)
         r = load_state(d);
         if (r < 0)
                 return EXIT_FAILURE;
-        if (d->state.n_records == 0)
+        if (!owes_anything(d))
                 return EXIT_SUCCESS;
         r = systemd_manager_new(&d->systemd, d->event, NULL, &f);
         if (r >= 0)

@@ -15,6 +15,7 @@ struct release {
         struct give_back *give_back;    /* NULL while it waits */
         char **units;                   /* NULL: everything on record */
         size_t n_units;
+        bool may_reload;
         release_done_fn done;
         void *ctx;
         struct release *next;
@@ -121,7 +122,7 @@ void release_kick(struct daemon *d)
         if (!r || r->give_back || actuate_is_busy(d))
                 return;
         error = give_back_start(&r->give_back, d->systemd, &d->state, d->root,
-                                (const char *const *)r->units, r->n_units, true, on_each, on_done, r);
+                                (const char *const *)r->units, r->n_units, r->may_reload, on_each, on_done, r);
         if (error < 0) {
                 /* Without a bus there is nothing to say that was not said when it was lost. */
                 if (error != -ENOTCONN || d->is_stopping)
@@ -131,19 +132,22 @@ void release_kick(struct daemon *d)
         }
 }
 
-/* Is it on record with good reason? */
-static bool is_rightful(const struct daemon *d, const struct service *s, const struct state_record *record)
+/* Is it on record with good reason? A managed unit that stopped is: only a daemon-reload could change
+ * what systemd has in memory of it, and that is too much for every stop of a service. It is given back
+ * when it starts again, when systemd forgets it, or when we stop. */
+static bool is_rightful(const struct daemon *d, const struct service *s, const struct state_record *record,
+                        bool may_reload)
 {
         if (d->mode != CONFIG_MODE_ENFORCE || !s || !s->systemd)
                 return false;
         if (service_plays(s) || (s->own_group != ENFORCE_NO_GROUP && !record->quota.is_ours))
                 return true;
-        /* What stopped keeps its values for one epoch, in case it is a restart: the sum of quotas then
-         * still holds the moment it is back. */
-        return s->n_epochs_idle <= 1 && (s->config ? !s->systemd->is_active : s->is_holder);
+        if (!s->systemd->is_active)
+                return s->config || !may_reload;
+        return s->is_holder && s->n_epochs_idle <= 1;
 }
 
-void release_strays(struct daemon *d)
+void release_strays(struct daemon *d, bool may_reload)
 {
         _cleanup_free_ const char **units = NULL;
         size_t n = 0;
@@ -158,23 +162,24 @@ void release_strays(struct daemon *d)
                 const struct state_record *record = &d->state.records[i];
                 const struct service *s = services_find(d, record->unit);
 
-                if (!is_rightful(d, s, record) && !is_queued(d, record->unit))
+                if (!is_rightful(d, s, record, may_reload) && !is_queued(d, record->unit))
                         units[n++] = record->unit;
         }
         if (n == 0)
                 return;
-        r = release_units(d, units, n, NULL, NULL);
+        r = release_units(d, units, n, may_reload, NULL, NULL);
         if (r < 0)
                 log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, r, "Could not give back %zu units", n);
 }
 
-int release_units(struct daemon *d, const char *const units[], size_t n, release_done_fn done, void *ctx)
+int release_units(struct daemon *d, const char *const units[], size_t n, bool may_reload,
+                  release_done_fn done, void *ctx)
 {
         struct release *r = calloc(1, sizeof *r), **tail;
 
         if (!r)
                 return -ENOMEM;
-        *r = (struct release){ .d = d, .done = done, .ctx = ctx };
+        *r = (struct release){ .d = d, .may_reload = may_reload, .done = done, .ctx = ctx };
         if (units) {
                 r->units = calloc(n + 1, sizeof *r->units);
                 if (!r->units)

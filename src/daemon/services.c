@@ -321,7 +321,15 @@ static void on_changed(struct daemon *d, struct systemd_unit *unit)
                 return;
         }
         sense_open(d, s);
-        if (!was_active && s->reader.dir_fd >= 0)
+        if (was_active)
+                return;
+        if (s->n_epochs_idle > 1 && state_file_find(&d->state, s->unit)) {
+                /* What it had of us is old, and its share has gone to others: it starts without. */
+                const char *units[] = { s->unit };
+
+                (void)release_units(d, units, 1, false, NULL, NULL);
+        }
+        if (s->reader.dir_fd >= 0)
                 log_managed(d, s);
 }
 
