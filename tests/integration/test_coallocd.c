@@ -334,7 +334,9 @@ static void nothing_is_logged_or_written_on_every_epoch(void)
         size_t length;
 
         /* Loads that leave no doubt about the tier, whose changes are worth a line. */
-        fake_systemd_find(h->systemd, "shop-job.slice")->load_cpus = 1;
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 0.4;
+        fake_systemd_find(h->systemd, "shop-db.slice")->load_cpus = 0.2;
+        fake_systemd_find(h->systemd, "shop-job.slice")->load_cpus = 0.3;
         daemon_host_run(h, NULL);
         daemon_host_epochs(h, 5);
         length = h->log_length;
@@ -372,6 +374,31 @@ static void foreign_change_is_left_alone_until_adopted(void)
         REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 3210000);
         REQUIRE(h, is_as_it_was(h, "shop-db.slice"));
         daemon_host_free(h);
+}
+
+static void foreign_weight_of_a_slice_is_left_alone_until_adopted(void)
+{
+        struct daemon_host *h = shop("");
+        struct fake_systemd_unit *slice = fake_systemd_find(h->systemd, "shop.slice");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, slice->weight != UNSET);
+        daemon_host_epochs(h, 2);
+        /* It says so in its unit file, and nothing of ours is left; said again if a round of writes was
+         * just under way. */
+        while (daemon_host_logged(h, "Someone else changed CPUWeight= of shop.slice") == 0) {
+                fake_tree_remove(h->tree, "run/systemd/system.control/shop.slice.d");
+                fake_systemd_set_own(h->systemd, "shop.slice", UNSET, 333);
+                daemon_host_epochs(h, 1);
+        }
+        daemon_host_epochs(h, 2);
+        REQUIRE_NUMBER(h, slice->weight, 333);
+        call(h, "Adopt", "shop.slice");
+        daemon_host_epochs(h, 2);
+        /* Never lowered below what it was: an administrator's weight is a floor. */
+        REQUIRE(h, slice->weight >= 333);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 1);
+        stop(h);
 }
 
 static void daemon_reload_that_undoes_us_is_put_right(void)
@@ -434,6 +461,23 @@ static void restarted_unit_is_a_new_player(void)
         WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") == UNSET);
         WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") != UNSET);
         daemon_host_epochs(h, 1);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        stop(h);
+}
+
+static void unit_that_restarts_with_a_value_of_its_own_is_not_foreign(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_epochs(h, 1);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "QuotaAppliedUSecPerSec") ==
+                        daemon_host_number(h, "shop-web.slice", "QuotaWantedUSecPerSec"));
+        fake_systemd_set_own(h->systemd, "shop-web.slice", 2220000, 55);
+        fake_tree_remove(h->tree, "run/systemd/system.control/shop-web.slice.d");
+        fake_systemd_restart(h->systemd, "shop-web.slice");
+        WAIT(h, values_of(h, "shop-web.slice").quota != 2220000);
         REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
         stop(h);
 }
@@ -528,6 +572,26 @@ static void slice_is_given_back_when_the_last_managed_unit_in_it_stops(void)
         stop(h);
 }
 
+static void raised_reserve_takes_quotas_along_at_once(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nReserve=0%\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET && values_of(h, "shop-db.slice").quota != UNSET &&
+                        values_of(h, "shop-job.slice").quota != UNSET);
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\nReserve=250%\nMinChange=90%\n" SHOP);
+        call(h, "Reload", NULL);
+        /* However small the single change: the sum is the promise. */
+        daemon_host_epochs(h, 2);
+        WAIT(h, values_of(h, "shop-web.slice").quota + values_of(h, "shop-db.slice").quota +
+                                values_of(h, "shop-job.slice").quota <=
+                        1500000);
+        h->budgeted = "shop-";
+        daemon_host_epochs(h, 2);
+        REQUIRE(h, h->sum_usec_max <= 1500000);
+        stop(h);
+}
+
 static void changed_enforce_gives_back_what_is_no_longer_set(void)
 {
         struct daemon_host *h = shop("Enforce=quota\n");
@@ -539,6 +603,25 @@ static void changed_enforce_gives_back_what_is_no_longer_set(void)
         WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
         REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, UNSET);
         REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Enforce"), "weight");
+        stop(h);
+}
+
+static void release_that_fails_is_tried_again(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        daemon_host_epochs(h, 1);
+        snprintf(h->systemd->fail_member, sizeof h->systemd->fail_member, "SetUnitProperties");
+        snprintf(h->systemd->fail_error, sizeof h->systemd->fail_error, SD_BUS_ERROR_ACCESS_DENIED);
+        daemon_host_configure(h, "[Manager]\n" FAST "[Service db]\nUnit=shop-db.slice\n");
+        call(h, "Reload", NULL);
+        daemon_host_epochs(h, 3);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Could not give back shop-web.slice"), 1);
+        REQUIRE(h, values_of(h, "shop-web.slice").weight != UNSET);
+        h->systemd->fail_error[0] = '\0';
+        WAIT(h, is_as_it_was(h, "shop-web.slice"));
         stop(h);
 }
 
@@ -640,6 +723,54 @@ static void anyone_may_look_and_only_root_may_change(void)
         stop(h);
 }
 
+/* Counts the members of our interfaces in an introspection that the page does not have. */
+static unsigned n_members_missing(const char *xml, const char *page)
+{
+        static const char *const kinds[] = { "<property name=\"", "<method name=\"", "<signal name=\"" };
+        const char *ours = strstr(xml, "<interface name=\"org.coalloc1.");
+        unsigned n_missing = 0, n_found = 0;
+
+        for (size_t i = 0; i < 3; i++)
+                for (const char *at = ours; at && (at = strstr(at, kinds[i])); at++) {
+                        char name[128] = "";
+                        bool is_found = false;
+
+                        (void)sscanf(at + strlen(kinds[i]), "%127[^\"]", name);
+                        for (const char *hit = page; (hit = strstr(hit, name)) && !is_found; hit++)
+                                is_found = hit[-1] == ' ' && strchr(" ,", hit[strlen(name)]);
+                        n_found += is_found;
+                        if (is_found)
+                                continue;
+                        fprintf(stderr, "not in the manual page: %s\n", name);
+                        n_missing++;
+                }
+        return n_found > 0 ? n_missing : 1;
+}
+
+static void members_on_the_bus_are_those_of_the_manual_page(void)
+{
+        static const char *const paths[] = { COALLOC_PATH, COALLOC_SERVICE_PATH_PREFIX "/shop_2dweb_2eslice" };
+        struct daemon_host *h = shop("");
+        static char page[65536] = "\n";
+        const char *top = getenv("COALLOC_SRCDIR");
+        char path[4096];
+        FILE *f;
+
+        snprintf(path, sizeof path, "%s/doc/org.coalloc1.5", top ? top : "..");
+        f = fopen(path, "re");
+        REQUIRE(h, f);
+        REQUIRE(h, fread(page + 1, 1, sizeof page - 2, f) > 0);
+        (void)fclose(f);
+        daemon_host_run(h, NULL);
+        for (size_t i = 0; i < 2; i++) {
+                char *xml = daemon_host_introspect(h, paths[i]);
+
+                REQUIRE_NUMBER(h, n_members_missing(xml, page), 0);
+                free(xml);
+        }
+        stop(h);
+}
+
 /* ---- all of them ------------------------------------------------------------------------------- */
 
 #define CASE(name) { #name, name }
@@ -669,6 +800,11 @@ static const struct {
         CASE(name_that_is_taken_does_not_keep_it_from_managing),
         CASE(wrong_reload_keeps_what_is_in_force),
         CASE(reload_gives_back_what_left_the_configuration),
+        CASE(raised_reserve_takes_quotas_along_at_once),
+        CASE(unit_that_restarts_with_a_value_of_its_own_is_not_foreign),
+        CASE(foreign_weight_of_a_slice_is_left_alone_until_adopted),
+        CASE(release_that_fails_is_tried_again),
+        CASE(members_on_the_bus_are_those_of_the_manual_page),
         CASE(changed_enforce_gives_back_what_is_no_longer_set),
         CASE(stop_brings_back_values_and_drop_ins_of_others),
         CASE(kill_is_repaired_by_restore_and_by_the_next_start),

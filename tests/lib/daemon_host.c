@@ -219,6 +219,23 @@ int daemon_host_call(struct daemon_host *h, const char *method, const char *argu
         return r;
 }
 
+char *daemon_host_introspect(struct daemon_host *h, const char *path)
+{
+        sd_bus_message *m = NULL, *reply;
+        const char *text;
+        char *xml;
+
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, path,
+                                               "org.freedesktop.DBus.Introspectable", "Introspect"));
+        reply = call(h, m);
+        MUST(h, sd_bus_message_read(reply, "s", &text));
+        xml = strdup(text);
+        if (!xml)
+                die(h, "copy", ENOMEM);
+        sd_bus_message_unref(reply);
+        return xml;
+}
+
 static sd_bus_message *get(struct daemon_host *h, const char *unit, const char *property)
 {
         sd_bus_message *m = NULL, *reply;

@@ -80,6 +80,8 @@ unsigned daemon_host_logged(const struct daemon_host *h, const char *text);
 int daemon_host_call(struct daemon_host *h, const char *method, const char *argument, bool is_flag,
                      char reterr_name[static 128]);
 
+/* The XML of an object of the daemon, malloc'd. */
+char *daemon_host_introspect(struct daemon_host *h, const char *path);
 /* A property of the manager (unit NULL) or of a service, as text; static buffer. */
 const char *daemon_host_text(struct daemon_host *h, const char *unit, const char *property);
 /* The same for numbers. */
