@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/epoch.h"
 #include "core/gate.h"
 #include "core/market.h"
 #include "core/waterfill.h"
@@ -30,11 +31,38 @@ static struct {
         struct market_outcome outcome;
         struct gate_model model;
         double step;
+
+        struct epoch_state epoch;
+        struct gate_record records[1000];
+        struct epoch_service services[N_MAX];
+        struct epoch_decision decisions[N_MAX];
+        struct epoch_workspace workspace;
+        void *workspace_buffer;
 } b;
 
 static struct market_scratch scratch = { b.order, b.scratch_bound, b.scratch_share, b.bound_milli,
                                          b.share_milli };
 static struct market_tier_view view = { b.lower, b.upper, b.view_weight };
+
+static void prepare_epoch(size_t n)
+{
+        epoch_state_init(&b.epoch, b.records, sizeof b.records / sizeof b.records[0]);
+        b.workspace_buffer = realloc(b.workspace_buffer, epoch_workspace_size(n, 1));
+        if (!b.workspace_buffer)
+                exit(EXIT_FAILURE);
+        epoch_workspace_init(&b.workspace, b.workspace_buffer, n, 1);
+        for (size_t i = 0; i < n; i++)
+                b.services[i] = (struct epoch_service){
+                        .floor_milli = b.players[i].floor_milli,
+                        .baseline_milli = b.players[i].baseline_milli,
+                        .max_milli = b.players[i].max_milli,
+                        .weight = b.players[i].weight,
+                        .need_milli = b.players[i].need_milli,
+                        .load_milli = b.players[i].need_milli / 1.15,
+                        .is_known = true,
+                        .recent_milli = { -1, -1, -1, -1 },
+                };
+}
 
 /* Half of all needs above the baselines can be met: the tier that has to bargain. */
 static void prepare(size_t n)
@@ -57,6 +85,7 @@ static void prepare(size_t n)
         }
         b.amount = floor(b.amount);
         b.capacity = floor(b.capacity);
+        prepare_epoch(n);
 }
 
 static int run_waterfill_solve(size_t n)
@@ -91,6 +120,37 @@ static int run_gate_judge(size_t n)
         for (size_t i = 0; i < n; i++)
                 b.old[i] = (int64_t)b.lower[i];
         return gate_judge(&b.model, b.old, b.whole, b.step, b.order, b.next, &verdict);
+}
+
+/* A whole epoch as the daemon decides it; every time on what the last one left, with needs that moved. */
+static int run_epoch(enum enforce enforce, size_t n)
+{
+        static const struct enforce_group root = { .parent = ENFORCE_NO_GROUP };
+        struct epoch_rules rules = { .capacity_milli = b.capacity, .spare = 1, .enforce = enforce };
+        struct epoch_outcome outcome;
+        unsigned root_weight;
+        int r;
+
+        r = epoch_decide(&b.epoch, &rules, b.services, n, &root, 1, &b.workspace, b.decisions,
+                         &root_weight, &outcome);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                b.services[i].recent_milli[0] = b.decisions[i].alloc_milli;
+                b.services[i].need_milli = b.players[i].need_milli *
+                                           ((i + b.epoch.epoch) % 2 ? 0.9 : 1.0);
+        }
+        return 0;
+}
+
+static int run_epoch_both(size_t n)
+{
+        return run_epoch(ENFORCE_BOTH, n);
+}
+
+static int run_epoch_quota(size_t n)
+{
+        return run_epoch(ENFORCE_QUOTA, n);
 }
 
 static int compare_doubles(const void *a, const void *c)
@@ -139,6 +199,8 @@ int main(void)
                 { "gate_model_init", run_gate_model, 1 },
                 { "gate_judge, whole step", run_gate_judge, 1 },
                 { "gate_judge, half step", run_gate_judge, 0.5 },
+                { "epoch, Enforce=both", run_epoch_both, 1 },
+                { "epoch, Enforce=quota", run_epoch_quota, 1 },
         };
         static const size_t sizes[] = { 10, 100, 1000, 10000 };
         enum { N_ROWS = sizeof rows / sizeof rows[0], N_SIZES = sizeof sizes / sizeof sizes[0] };
