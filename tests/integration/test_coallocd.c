@@ -131,6 +131,24 @@ static void wrong_configuration_ends_with_78_and_touches_nothing(void)
         daemon_host_free(h);
 }
 
+static void unit_that_comes_while_frozen_waits(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_configure(h, "[Manager]\n" FAST SHOP "[Service late]\nUnit=late-*.slice\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").weight != UNSET);
+        call(h, "Freeze", "yes");
+        daemon_host_add(h, "late.slice", 0);
+        daemon_host_add(h, "late-1.slice", 0.5);
+        daemon_host_epochs(h, 3);
+        REQUIRE(h, is_as_it_was(h, "late-1.slice") && is_as_it_was(h, "late.slice"));
+        REQUIRE(h, daemon_host_number(h, "late-1.slice", "AllocationUSecPerSec") == UNSET);
+        call(h, "Freeze", "no");
+        WAIT(h, values_of(h, "late-1.slice").weight != UNSET);
+        stop(h);
+}
+
 static void damaged_record_is_put_aside_and_it_goes_on(void)
 {
         struct daemon_host *h = shop("");
@@ -592,6 +610,25 @@ static void raised_reserve_takes_quotas_along_at_once(void)
         stop(h);
 }
 
+static void changed_epoch_counts_from_the_reload_on(void)
+{
+        struct daemon_host *h = shop("Mode=observe\n");
+        char text[1024];
+        uint64_t now_usec;
+
+        snprintf(text, sizeof text, "[Manager]\nMode=observe\nEpochSec=1h\n%s", SHOP);
+        daemon_host_configure(h, text);
+        daemon_host_run(h, NULL);
+        snprintf(text, sizeof text, "[Manager]\nMode=observe\n" FAST "%s", SHOP);
+        daemon_host_configure(h, text);
+        call(h, "Reload", NULL);
+        now_usec = testing_now_usec();
+        REQUIRE_NUMBER(h, daemon_host_number(h, NULL, "EpochUSec"), 2000000);
+        REQUIRE(h, daemon_host_number(h, NULL, "NextEpochUSec") <= now_usec + 2000000);
+        daemon_host_epochs(h, 2);
+        stop(h);
+}
+
 static void changed_enforce_gives_back_what_is_no_longer_set(void)
 {
         struct daemon_host *h = shop("Enforce=quota\n");
@@ -815,6 +852,7 @@ static const struct {
         CASE(restarted_unit_is_a_new_player),
         CASE(unit_that_vanishes_during_a_round_harms_nobody),
         CASE(slice_is_given_back_when_the_last_managed_unit_in_it_stops),
+        CASE(unit_that_comes_while_frozen_waits),
         CASE(observe_writes_nothing_and_shows_what_it_would_do),
         CASE(modes_are_switched_over_the_bus_and_observe_gives_back),
         CASE(daemon_reload_that_undoes_us_is_put_right),
@@ -827,6 +865,7 @@ static const struct {
         CASE(foreign_weight_of_a_slice_is_left_alone_until_adopted),
         CASE(release_that_fails_is_tried_again),
         CASE(members_on_the_bus_are_those_of_the_manual_page),
+        CASE(changed_epoch_counts_from_the_reload_on),
         CASE(changed_enforce_gives_back_what_is_no_longer_set),
         CASE(stop_brings_back_values_and_drop_ins_of_others),
         CASE(kill_is_repaired_by_restore_and_by_the_next_start),
