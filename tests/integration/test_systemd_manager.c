@@ -390,6 +390,33 @@ START_TEST(a_service_that_starts_during_the_listing_counts)
 }
 END_TEST
 
+START_TEST(a_service_that_moved_since_its_slice_was_read_counts_where_it_is)
+{
+        not_wanted = ".service";
+        fake_systemd_add(fake, "a.slice", "/a.slice");
+        fake_systemd_add(fake, "b.slice", "/b.slice");
+        struct fake_systemd_unit *f = fake_systemd_add(fake, "web.service", "/a.slice/web.service");
+        fake_systemd_set_state(fake, "web.service", "inactive", "dead");
+        start();
+
+        /* The answer comes when it is down again. */
+        fake->holds_replies = true;
+        fake_systemd_set_state(fake, "web.service", "activating", "start");
+        testing_run_until_quiet(event);
+        ck_assert_uint_eq(fake->n_held, 1);
+        fake_systemd_set_state(fake, "web.service", "failed", "failed");
+        testing_run_until_quiet(event);
+        fake->holds_replies = false;
+        fake_systemd_release(fake, 0);
+        testing_run_until_quiet(event);
+
+        strcpy(f->slice, "b.slice");
+        fake_systemd_set_state(fake, "web.service", "activating", "start");
+        RUN_UNTIL(event, must_find("b.slice")->n_starting == 1);
+        ck_assert_uint_eq(must_find("a.slice")->n_starting, 0);
+}
+END_TEST
+
 START_TEST(a_followed_service_that_starts_says_so_itself)
 {
         fake_systemd_add(fake, "web.service", "/shop.slice/web.service");
@@ -842,6 +869,24 @@ START_TEST(units_and_their_userdata_live_through_a_loss_of_the_bus)
 }
 END_TEST
 
+START_TEST(a_relist_that_the_bus_did_not_live_to_see_is_made_up_for)
+{
+        fake_systemd_add(fake, "a.slice", "/a.slice");
+        fake_systemd_add(fake, "b.slice", "/b.slice");
+        start();
+        fake->holds_replies = true;
+        not_wanted = "a";
+        systemd_manager_relist(manager);
+        testing_run_until_quiet(event);
+        ck_assert_uint_eq(fake->n_held, 1);
+        fake_systemd_drop(fake);
+        fake->holds_replies = false;
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
+        ck_assert_ptr_null(systemd_manager_find(manager, "a.slice"));
+        ck_assert(must_find("b.slice")->is_active);
+}
+END_TEST
+
 START_TEST(a_batch_ends_when_the_bus_is_lost)
 {
         struct systemd_setting s[200];
@@ -1016,6 +1061,7 @@ int main(void)
         tcase_add_test(c, a_failed_reading_is_tried_again);
         tcase_add_test(c, a_starting_service_counts_in_every_slice_around_it);
         tcase_add_test(c, a_service_that_starts_during_the_listing_counts);
+        tcase_add_test(c, a_service_that_moved_since_its_slice_was_read_counts_where_it_is);
         tcase_add_test(c, a_followed_service_that_starts_says_so_itself);
         tcase_add_test(c, a_service_that_waits_for_its_restart_is_not_starting);
         tcase_add_test(c, never_more_than_64_calls_are_in_flight);
@@ -1038,6 +1084,7 @@ int main(void)
         tcase_add_test(c, the_clock_of_a_call_stands_still_while_systemd_reloads);
         tcase_add_test(c, daemon_reload_is_answered_before_everything_is_read_again);
         tcase_add_test(c, units_and_their_userdata_live_through_a_loss_of_the_bus);
+        tcase_add_test(c, a_relist_that_the_bus_did_not_live_to_see_is_made_up_for);
         tcase_add_test(c, a_batch_ends_when_the_bus_is_lost);
         tcase_add_test(c, reconnection_waits_longer_each_time);
         tcase_add_test(c, a_bus_that_cannot_be_had_is_an_error_at_start);
