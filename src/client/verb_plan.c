@@ -160,6 +160,7 @@ static void services_from_request(const struct plan_request *request, struct epo
                         .floor_milli = s->floor_milli,
                         .baseline_milli = s->baseline_milli,
                         .max_milli = s->max_milli,
+                        .bound_milli = INFINITY,
                         .weight = s->weight,
                         .need_milli = s->need_milli,
                         .load_milli = s->load_milli,

@@ -321,6 +321,10 @@ static bool setting_cell(struct table *t, struct json_object *s, const char *con
         for (size_t i = 0; i < 3; i++)
                 if (get_count(s, names[i], &settings[n]))
                         n++;
+        if (n == 3 && settings[0] == NONE && settings[1] == NONE) {
+                settings[0] = settings[2];      /* nothing of coalloc's: what it is */
+                n = 1;
+        }
         if (is_observing && n == 3) {
                 settings[1] = settings[0];      /* nothing is applied: read now, wanted then */
                 settings[0] = settings[2];

@@ -87,6 +87,11 @@ void epoch_workspace_init(struct epoch_workspace *w, void *buffer, size_t n, siz
 
 /* ---- stages ------------------------------------------------------------------------------------ */
 
+static double most_of(const struct epoch_service *s)
+{
+        return min_of(s->max_milli, s->bound_milli);
+}
+
 double epoch_bargained_milli(const struct epoch_rules *rules, const struct epoch_service services[],
                              size_t n)
 {
@@ -96,7 +101,7 @@ double epoch_bargained_milli(const struct epoch_rules *rules, const struct epoch
         double baselines = 0;
 
         for (size_t i = 0; i < n; i++)
-                baselines += min_of(services[i].baseline_milli, services[i].max_milli);
+                baselines += min_of(services[i].baseline_milli, most_of(&services[i]));
         return max_of(after_unmanaged, min_of(after_reserve, baselines));
 }
 
@@ -110,7 +115,7 @@ static bool input_is_sane(const struct epoch_rules *r, const struct epoch_servic
                 const struct epoch_service *s = &services[i];
 
                 if (!isfinite(s->floor_milli) || s->floor_milli < 0 || !isfinite(s->baseline_milli) ||
-                    s->baseline_milli < 0 || !(s->max_milli > 0) || !isfinite(s->weight) ||
+                    s->baseline_milli < 0 || !(s->max_milli > 0) || !(s->bound_milli > 0) || !isfinite(s->weight) ||
                     s->weight <= 0 || !isfinite(s->need_milli) || s->need_milli < 0 ||
                     !isfinite(s->load_milli) || s->load_milli < 0 ||
                     !(s->hardship >= 0 && s->hardship <= 1))
@@ -122,7 +127,8 @@ static bool input_is_sane(const struct epoch_rules *r, const struct epoch_servic
 /* A service as the market sees it: levels in order, max binding all others. */
 static struct player player_from(const struct epoch_service *s, double capacity_milli)
 {
-        double u = isfinite(s->max_milli) ? s->max_milli : max_of(capacity_milli, s->baseline_milli);
+        double most = most_of(s);
+        double u = isfinite(most) ? most : max_of(capacity_milli, s->baseline_milli);
         double d = min_of(s->baseline_milli, u);
         struct player p = {
                 .floor_milli = min_of(s->floor_milli, d),

@@ -33,6 +33,8 @@ struct epoch_service {
         double floor_milli;
         double baseline_milli;
         double max_milli;               /* INFINITY: no Max= */
+        double bound_milli;             /* what slices around it and its CPUs let it use; INFINITY: no
+                                         * bound. Bounds what it is given, and is nobody's quota */
         double weight;
         /* measured */
         double need_milli;

@@ -67,7 +67,7 @@ struct service {
 
         struct managed_value quota;     /* usec per second */
         struct managed_value weight;    /* CPUWeight */
-        double bound_milli;             /* the most it can be given, INFINITY: no bound */
+        double max_milli, bound_milli;  /* as in struct epoch_service */
         bool was_written;               /* in this round: a write refills the budget, one is enough */
         bool had_own_write;             /* since the last sample */
         bool is_unsure;                 /* what systemd has is to be read before the next write */

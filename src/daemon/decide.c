@@ -148,23 +148,27 @@ static void build_groups(struct daemon *d)
         }
 }
 
-/* An administrator's quota on the unit or on a slice around it bounds what can be given; so do the
- * CPUs that it may run on. The latter two are read from the kernel: systemd tells nobody when they
- * change. */
+/* The ceiling that is its own. */
+static double max_of(struct daemon *d, const struct service *s)
+{
+        if (s->config->max.is_set)
+                return milli_from_usec(s->config->max.usec_per_sec);
+        /* Who has no Max= keeps the quota of its own unit file as one. */
+        if (service_prior_quota(d, s) != USEC_UNSET)
+                return milli_from_usec(service_prior_quota(d, s));
+        return INFINITY;
+}
+
+/* An administrator's quota on a slice around it, or the CPUs that it may run on. Read from the kernel:
+ * systemd tells nobody when they change. */
 static double bound_of(struct daemon *d, const struct service *s)
 {
-        double bound = INFINITY;
         uint64_t ceiling_usec_per_sec;
 
-        if (s->config->max.is_set)
-                bound = milli_from_usec(s->config->max.usec_per_sec);
-        else if (service_prior_quota(d, s) != USEC_UNSET)
-                bound = milli_from_usec(service_prior_quota(d, s));
-
-        if (cgroup_ceiling(d->mount, s->systemd->control_group, &ceiling_usec_per_sec) == 0 &&
-            ceiling_usec_per_sec != UINT64_MAX)
-                bound = fmin(bound, milli_from_usec(ceiling_usec_per_sec));
-        return bound;
+        if (cgroup_ceiling(d->mount, s->systemd->control_group, &ceiling_usec_per_sec) < 0 ||
+            ceiling_usec_per_sec == UINT64_MAX)
+                return INFINITY;
+        return milli_from_usec(ceiling_usec_per_sec);
 }
 
 /* ---- an epoch ---------------------------------------------------------------------------------- */
@@ -233,9 +237,10 @@ static void estimate_all(struct daemon *d)
                 };
 
                 if (service_plays(s)) {
+                        s->max_milli = max_of(d, s);
                         s->bound_milli = bound_of(d, s);
                         c.baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec);
-                        c.max_milli = fmax(s->bound_milli, c.baseline_milli);
+                        c.max_milli = fmax(fmin(s->max_milli, s->bound_milli), c.baseline_milli);
                         c.allocation_milli = s->recent_milli[0];
                         if (s->quota.is_ours && s->quota.applied != USEC_UNSET)
                                 c.quota_milli = milli_from_usec(s->quota.applied);
@@ -266,7 +271,8 @@ static void gather_players(struct daemon *d)
                 *in = (struct epoch_service){
                         .floor_milli = milli_from_usec(s->config->floor.usec_per_sec),
                         .baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec),
-                        .max_milli = s->bound_milli,
+                        .max_milli = s->max_milli,
+                        .bound_milli = s->bound_milli,
                         .weight = s->config->weight,
                         .need_milli = fmin(s->estimate.need_milli, 1e12),
                         .load_milli = s->estimate.load_milli,

@@ -113,7 +113,7 @@ static struct service *add(struct daemon *d, const char *unit)
         s->reader = CGROUP_READER_CLOSED;
         s->quota = s->weight = unset;
         s->group = s->own_group = ENFORCE_NO_GROUP;
-        s->bound_milli = INFINITY;
+        s->max_milli = s->bound_milli = INFINITY;
         service_forget_allocation(s);
 
         memmove(d->services + at + 1, d->services + at, (d->n_services - at) * sizeof *d->services);

@@ -56,6 +56,7 @@ static void prepare_epoch(size_t n)
                         .floor_milli = b.players[i].floor_milli,
                         .baseline_milli = b.players[i].baseline_milli,
                         .max_milli = b.players[i].max_milli,
+                        .bound_milli = INFINITY,
                         .weight = b.players[i].weight,
                         .need_milli = b.players[i].need_milli,
                         .load_milli = b.players[i].need_milli / 1.15,

@@ -44,6 +44,7 @@ static inline struct epoch_service *epoch_fixture_add(struct epoch_fixture *f, d
                 .need_milli = need_milli,
                 .load_milli = need_milli / 1.15,
                 .max_milli = INFINITY,
+                .bound_milli = INFINITY,
                 .weight = 100,
                 .is_known = true,
                 .recent_milli = { -1, -1, -1, -1 },

@@ -23,6 +23,7 @@ static void random_service(struct epoch_fixture *f, struct testing_random *r, si
         *s = (struct epoch_service) {
                 .baseline_milli = testing_random_int(r, 0, 1) ? 0 : floor(testing_random_double(r, 0, capacity / 4)),
                 .max_milli = testing_random_int(r, 0, 2) ? INFINITY : testing_random_double(r, 1, capacity),
+                .bound_milli = testing_random_int(r, 0, 3) ? INFINITY : testing_random_double(r, 1, capacity),
                 .weight = (double)testing_random_int(r, 1, 1000),
                 .is_known = true,
                 .recent_milli = { -1, -1, -1, -1 },
@@ -158,7 +159,7 @@ static void check_epoch(const struct epoch_fixture *f, struct met *met)
                 double u = fmax(f->rules.capacity_milli, s->baseline_milli);
                 double promised;
 
-                u = fmin(u, s->max_milli);
+                u = fmin(u, fmin(s->max_milli, s->bound_milli));
                 if (o->is_frozen && s->recent_milli[0] < 0) {
                         ck_assert_int_eq(d->alloc_milli, -1);
                         ck_assert_int_eq(d->quota_milli, QUOTA_NONE_MILLI);
@@ -186,7 +187,8 @@ static void check_epoch(const struct epoch_fixture *f, struct met *met)
                                 held += !f->services[j].is_known && f->services[j].recent_milli[0] >= 0
                                                 ? (double)f->services[j].recent_milli[0]
                                                 : fmin(f->services[j].baseline_milli,
-                                                       f->services[j].max_milli);
+                                                       fmin(f->services[j].max_milli,
+                                                            f->services[j].bound_milli));
                         /* Unless all that is held and promised is more than there is. */
                         if (ceil(held) + (double)f->n <= o->bargained_milli) {
                                 ck_assert_int_eq(d->alloc_milli, s->recent_milli[0]);

@@ -57,6 +57,24 @@ END_TEST
 
 /* ---- the ordinary epoch --------------------------------------------------------------------------- */
 
+/* A quota of the whole host is a quota: the kernel hands it out in slices and throttles all the same. */
+START_TEST(a_bound_from_above_limits_what_is_given_and_is_nobodys_quota)
+{
+        struct epoch_fixture f;
+
+        epoch_fixture_init(&f);
+        epoch_fixture_add(&f, 0, 500);
+        epoch_fixture_add(&f, 0, 500);
+        f.services[0].bound_milli = 700;
+        f.services[1].max_milli = 800;
+        pass(&f, 1);
+        ck_assert_int_eq(f.decisions[0].alloc_milli, 700);
+        ck_assert(f.decisions[0].is_satisfied);
+        ck_assert_int_eq(f.decisions[0].quota_milli, QUOTA_NONE_MILLI);
+        ck_assert_int_eq(f.decisions[1].quota_milli, 800);
+}
+END_TEST
+
 START_TEST(the_first_plan_is_applied_whole_and_has_no_v_before)
 {
         struct epoch_fixture f;
@@ -501,6 +519,7 @@ static Suite *suite(void)
 
         tcase_add_test(ordinary, the_larger_of_reserve_and_unmanaged_load_is_kept_back);
         tcase_add_test(ordinary, what_is_unmanaged_squeezes_nobody_below_the_baseline);
+        tcase_add_test(ordinary, a_bound_from_above_limits_what_is_given_and_is_nobodys_quota);
         tcase_add_test(ordinary, the_first_plan_is_applied_whole_and_has_no_v_before);
         tcase_add_test(ordinary, a_change_of_need_is_followed_in_one_epoch_with_v_falling);
         tcase_add_test(ordinary, settings_follow_the_mode);
