@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/actuate.h"
 
+#include "daemon/manager_bus.h"
+#include "daemon/release.h"
+#include "daemon/services.h"
 #include "util/journal.h"
 
 #include <errno.h>

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/configure.h"
 
+#include "daemon/actuate.h"
+#include "daemon/decide.h"
+#include "daemon/release.h"
+#include "daemon/services.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
 

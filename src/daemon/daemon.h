@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The running daemon, and who does what in it. Every file below takes a `struct daemon`; there are
- * no globals.
+/* The running daemon: the state that its modules share, and who does what. Every module takes a
+ * `struct daemon`; there are no globals.
  *
- *   main.c         options, life cycle
- *   services.c     the table of units: found, changed, lost; which slices hold managed units
- *   sense.c        every second: counters into the demand estimators
- *   decide.c       every epoch: estimates -> epoch_decide() -> what is wanted of every unit
- *   actuate.c      from wanted to in force: save, shrink, read back, grow, read back
- *   release.c      giving back, one batch at a time
- *   configure.c    loading and reloading the configuration
- *   manager_bus.c  org.coalloc1 on D-Bus
- *   explain.c      a decision in sentences and as JSON
+ *   main           options, life cycle
+ *   services       the table of units: found, changed, lost; which slices hold managed units
+ *   sense          every second: counters into the demand estimators
+ *   decide         every epoch: estimates -> epoch_decide() -> what is wanted of every unit
+ *   actuate        from wanted to in force: save, shrink, read back, grow, read back
+ *   release        giving back, one batch at a time
+ *   configure      loading and reloading the configuration
+ *   manager_bus    org.coalloc1 on D-Bus
+ *   explain        a decision in sentences and as JSON
  *
  * Nothing blocks: D-Bus calls are asynchronous, files are /proc, /sys and /run. The sampling path
  * (sense.c) neither allocates nor formats nor talks to the bus. */
@@ -186,107 +186,11 @@ static inline int64_t quota_milli_from_usec(uint64_t usec_per_sec)
                                           : (int64_t)(usec_per_sec / USEC_PER_MILLI);
 }
 
+/* CLOCK_MONOTONIC at the start of this turn of the event loop. */
 uint64_t daemon_now_usec(struct daemon *d);
-
-/* ---- services.c -------------------------------------------------------------------------------- */
-
-bool services_want(void *daemon, const char *unit);
-void services_on_event(void *daemon, enum systemd_event event, struct systemd_unit *unit);
-struct service *services_find(struct daemon *d, const char *unit);
-/* By unit, or by the name of a [Service] section. */
-struct service *services_find_by_any_name(struct daemon *d, const char *name);
-/* After the configuration changed: who belongs to which section now. */
-int services_reassign(struct daemon *d);
-/* systemd's side of every unit is about to go. */
-void services_detach(struct daemon *d);
-void services_free(struct daemon *d);
-/* Forgets units that are gone and belong to no section; not while writes are under way. */
-void services_sweep(struct daemon *d);
-/* The quota that the unit had before us, or USEC_UNSET. */
-uint64_t service_prior_quota(struct daemon *d, const struct service *s);
-/* Which slices hold managed units, which of them are never touched, and which units only the running
- * tree shows to be inside a managed slice (services, scopes). Once an epoch. */
-void services_find_roles(struct daemon *d);
-/* Nothing that was decided for it holds any longer. */
-void service_forget_allocation(struct service *s);
-/* Managed, active, measured, and nobody else's: takes part in the bargaining. A unit whose data fails
- * to come plays on with what it has, for STALE_EPOCHS_MAX epochs. */
-bool service_plays(const struct service *s);
-/* One word for status, and a remark for people. */
-const char *service_state(const struct daemon *d, const struct service *s);
-char *service_note(const struct daemon *d, const struct service *s);
-
-/* ---- sense.c ----------------------------------------------------------------------------------- */
-
-int sense_start(struct daemon *d);
-void sense_open(struct daemon *d, struct service *s);
-
-/* ---- decide.c ---------------------------------------------------------------------------------- */
-
-int decide_start(struct daemon *d);
-/* After EpochSec= changed. */
-void decide_restart_clock(struct daemon *d);
-void decide_free(struct daemon *d);
-
-/* ---- actuate.c --------------------------------------------------------------------------------- */
-
-/* Brings what is wanted into force; does nothing in observe mode or while a round is under way. */
-void actuate(struct daemon *d);
-bool actuate_is_busy(const struct daemon *d);
-/* Compares what is in force with what we applied; suspects are looked up over the bus. */
-void actuate_check_foreign(struct daemon *d, bool after_reload);
-void actuate_adopt(struct daemon *d, struct service *s);
-void actuate_cancel(struct daemon *d);
-
-/* ---- release.c --------------------------------------------------------------------------------- */
-
-typedef void (*release_done_fn)(void *ctx, unsigned n_failed);
-
-/* Queues units (NULL: everything on record) to be given back; done may be NULL. A daemon-reload, which
- * stopped units need and which cleans up after removed drop-ins, is only for what an administrator
- * asked for: stop, reload, mode. */
-int release_units(struct daemon *d, const char *const units[], size_t n, bool may_reload,
-                  release_done_fn done, void *ctx);
-/* Gives back what is on record but no longer ours to set, for whatever reason: lost, dropped from the
- * configuration, without data, an earlier attempt that failed. */
-void release_strays(struct daemon *d, bool may_reload);
-/* Starts the next one in the queue, if nothing is in the way. */
-void release_kick(struct daemon *d);
-void release_free(struct daemon *d);
-
-/* ---- configure.c ------------------------------------------------------------------------------- */
-
-/* First load. Return: 0; -EINVAL with the findings printed. */
-int configure_load(struct daemon *d);
-/* All or nothing; on failure the old configuration stays and config_error tells why. */
-int configure_reload(struct daemon *d);
-/* Mode for the rest of this run; observe gives everything back. */
-int configure_set_mode(struct daemon *d, enum config_mode mode, release_done_fn done, void *ctx);
-
-/* ---- manager_bus.c ----------------------------------------------------------------------------- */
-
-int manager_bus_attach(struct daemon *d, sd_bus *bus);
-/* On a connection of our own to another bus: --publish=. */
-int manager_bus_publish(struct daemon *d, const char *address);
-/* The bus is gone: its objects are, too. */
-void manager_bus_detach(struct daemon *d);
-void manager_bus_free(struct daemon *d);
-void manager_bus_epoch_done(struct daemon *d);
-void manager_bus_quota_changed(struct daemon *d, const char *unit, uint64_t old, uint64_t new,
-                               const char *reason);
-void manager_bus_weight_changed(struct daemon *d, const char *unit, uint64_t old, uint64_t new,
-                                const char *reason);
-
-/* ---- explain.c --------------------------------------------------------------------------------- */
-
-/* JSON text (malloc'd) as documented in org.coalloc1(5). */
-int explain_service(struct daemon *d, const struct service *s, char **ret_json);
-int explain_plan(struct daemon *d, char **ret_json);
-
-/* ---- main.c ------------------------------------------------------------------------------------ */
-
+/* STATUS= for systemctl status. */
 void daemon_notify_status(struct daemon *d);
-/* With systemd's reload protocol around it. Return: as configure_reload(). */
+/* configure_reload() with systemd's reload protocol around it. */
 int daemon_reload(struct daemon *d);
-/* Called once units are listed and leftovers are given back. */
+/* Called once units are listed: gives leftovers back, then reports READY=1. */
 void daemon_ready(struct daemon *d);

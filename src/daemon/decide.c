@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/decide.h"
 
+#include "daemon/actuate.h"
+#include "daemon/manager_bus.h"
+#include "daemon/release.h"
+#include "daemon/sense.h"
+#include "daemon/services.h"
 #include "util/journal.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/explain.h"
 
+#include "daemon/services.h"
 #include "platform/plan_json.h"
 #include "util/cleanup.h"
 

@@ -4,6 +4,13 @@
 
 #include "config.h"
 
+#include "daemon/actuate.h"
+#include "daemon/configure.h"
+#include "daemon/decide.h"
+#include "daemon/manager_bus.h"
+#include "daemon/release.h"
+#include "daemon/sense.h"
+#include "daemon/services.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
 

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/manager_bus.h"
 
 #include "config.h"
 
+#include "daemon/actuate.h"
 #include "daemon/authorise.h"
+#include "daemon/configure.h"
+#include "daemon/explain.h"
+#include "daemon/services.h"
 #include "util/bus_names.h"
 #include "util/cleanup.h"
 #include "util/journal.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/release.h"
 
+#include "daemon/actuate.h"
+#include "daemon/services.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
 

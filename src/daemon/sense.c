@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/sense.h"
 
+#include "daemon/services.h"
 #include "util/journal.h"
 
 #include <errno.h>

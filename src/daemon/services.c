@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/daemon.h"
+#include "daemon/services.h"
 
+#include "daemon/actuate.h"
+#include "daemon/manager_bus.h"
+#include "daemon/release.h"
+#include "daemon/sense.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Every second: the counters of every followed unit and of the host, into the demand estimators.
+ *
+ * The sampling path: kept descriptors and plain structs, no allocation, no formatting, no bus. It runs
+ * before everything else that is due, at absolute times, so that delays do not add up. */
+
+#include "daemon/daemon.h"
+
+/* Starts the clock (SampleIntervalSec=). Return: 0; negative errno. */
+int sense_start(struct daemon *d);
+/* Opens the files of a unit that became active; another cgroup of the same name is a new player. */
+void sense_open(struct daemon *d, struct service *s);
