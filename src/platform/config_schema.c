@@ -148,7 +148,8 @@ bool config_unit_is_pattern(const char *text)
         return strpbrk(text, "*?[") != NULL;
 }
 
-const char *config_unit_problem(const char *text)
+/* Why a text is no unit (or pattern of units) that can be managed, or NULL if it is one. */
+static const char *unit_problem(const char *text)
 {
         /* What systemd allows in a unit name, and what fnmatch() adds to it. */
         static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -184,7 +185,7 @@ const char *config_unit_problem(const char *text)
 
 /* ---- lists and indices -------------------------------------------------------------------------- */
 
-size_t config_list_length(char *const *list)
+static size_t list_length(char *const *list)
 {
         size_t n = 0;
 
@@ -444,7 +445,7 @@ static bool is_list(const struct config_key *key)
 /* Appends the words of a text. Return: 0; -ENOMEM; -E2BIG. */
 static int list_append_words(char ***list, const char *text)
 {
-        size_t n = config_list_length(*list);
+        size_t n = list_length(*list);
 
         for (;;) {
                 text += strspn(text, " \t");
@@ -516,7 +517,7 @@ static int assign_unit(struct config_loader *l, const struct config_key *key, vo
                        struct config_origin *origin, const char *value)
 {
         char **field = (char **)((char *)object + key->offset);
-        const char *problem = config_unit_problem(value);
+        const char *problem = unit_problem(value);
 
         if (problem) {
                 VALUE_ERROR(l, origin->line, key, "\"%s\" %s", value, problem);
@@ -550,7 +551,7 @@ static int assign_list(struct config_loader *l, const struct config_key *key, vo
                         }
                         continue;
                 }
-                const char *problem = config_unit_problem(words[i]);
+                const char *problem = unit_problem(words[i]);
                 if (problem) {
                         VALUE_ERROR(l, origin->line, key, "\"%s\" %s", words[i], problem);
                         origin->is_refused = true;

@@ -35,8 +35,6 @@ int config_assign(struct config_loader *l, const struct config_key *key, void *o
 const struct config_key *config_key_find(enum config_section section, const char *name,
                                          size_t *ret_i_in_section);
 
-/* Why a text is no unit (or pattern of units) that can be managed, or NULL if it is one. */
-const char *config_unit_problem(const char *text);
 bool config_unit_is_pattern(const char *text);
 bool config_name_is_valid(const char *name);
 
@@ -58,6 +56,5 @@ int config_index_add(struct config_index **index, const char *name, size_t i);
 ssize_t config_index_find(const struct config_index *index, const char *name);
 struct config_index *config_index_free(struct config_index *index);
 
-/* Lists of strings that end with NULL. */
-size_t config_list_length(char *const *list);
+/* A list of strings that ends with NULL. */
 char **config_list_free(char **list);
