@@ -12,6 +12,7 @@
 #include "platform/config_file.h"
 #include "platform/plan_json.h"
 #include "util/cleanup.h"
+#include "util/read_all.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,36 +33,6 @@ static void request_free_p(struct plan_request **request)
 
 /* ---- input --------------------------------------------------------------------------------------- */
 
-/* Reads to the end. Return: 0; -EFBIG; negative errno. */
-static int read_all(int fd, char **ret, size_t *ret_size)
-{
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0, n_allocated = 0;
-
-        for (;;) {
-                if (size == n_allocated) {
-                        if (n_allocated >= SAMPLES_SIZE_MAX)
-                                return -EFBIG;
-                        n_allocated = n_allocated ? 2 * n_allocated : 65536;
-                        char *larger = realloc(text, n_allocated);
-                        if (!larger)
-                                return -ENOMEM;
-                        text = larger;
-                }
-                ssize_t n = read(fd, text + size, n_allocated - size);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += (size_t)n;
-        }
-        *ret = TAKE_PTR(text);
-        *ret_size = size;
-        return 0;
-}
-
 static int read_samples(const char *path, char **ret, size_t *ret_size)
 {
         _cleanup_close_ int opened = -1;
@@ -72,7 +43,7 @@ static int read_samples(const char *path, char **ret, size_t *ret_size)
                 if (fd < 0)
                         return -errno;
         }
-        return read_all(fd, ret, ret_size);
+        return read_all(fd, SAMPLES_SIZE_MAX, ret, ret_size);
 }
 
 /* ---- configuration ------------------------------------------------------------------------------- */

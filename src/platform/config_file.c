@@ -3,6 +3,7 @@
 #include "platform/config_file.h"
 #include "platform/config_schema.h"
 #include "util/nearest.h"
+#include "util/read_all.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -358,9 +359,8 @@ static char *next_line(char *buffer, int buffer_size, void *stream)
 static int read_whole(struct config_loader *l, char **ret_data, size_t *ret_size)
 {
         _cleanup_close_ int fd = -1;
-        _cleanup_free_ char *data = NULL;
         struct stat st;
-        size_t size = 0;
+        int r;
 
         /* O_NONBLOCK: a FIFO in the drop-in directory must not hang the daemon. */
         fd = open(l->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -377,39 +377,17 @@ static int read_whole(struct config_loader *l, char **ret_data, size_t *ret_size
                                                     : "is not a regular file");
                 return 1;
         }
-        /* One byte more than the limit tells a file that is too large, even while it grows. */
-        size_t room = st.st_size < FILE_MAX_BYTES ? (size_t)st.st_size + 1 : FILE_MAX_BYTES + 1;
-        data = malloc(room);
-        if (!data)
-                return -ENOMEM;
-        while (size < room) {
-                ssize_t n = read(fd, data + size, room - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0) {
-                        diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0, "cannot be read: %s",
-                                        strerror(errno));
-                        return 1;
-                }
-                if (n == 0)
-                        break;
-                size += (size_t)n;
-        }
-        if (size > FILE_MAX_BYTES) {
+        r = read_all(fd, FILE_MAX_BYTES, ret_data, ret_size);
+        if (r == -ENOMEM || r == 0)
+                return r;
+        if (r == -EFBIG)
                 diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0,
                                 "is larger than %u MiB, which is no configuration",
                                 FILE_MAX_BYTES >> 20);
-                return 1;
-        }
-        if (size == room) {
-                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0,
-                                "grew while it was read; try again");
-                return 1;
-        }
-        *ret_data = TAKE_PTR(data);
-        *ret_size = size;
-        return 0;
+        else
+                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0, "cannot be read: %s",
+                                strerror(-r));
+        return 1;
 }
 
 /* Reads one file into the configuration. Return: 0 (findings included); -ENOMEM. */

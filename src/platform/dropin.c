@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/read_all.h"
 #include "util/unit_name.h"
 
 /* systemd's own first lines, the same in every version from 229 to 257. */
@@ -45,34 +46,17 @@ int dropin_read(const char *path, char **ret)
         struct stat st;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_size > DROPIN_SIZE_MAX)
+        if (!S_ISREG(st.st_mode))
                 return -EBADMSG;
 
-        _cleanup_free_ char *text = malloc(DROPIN_SIZE_MAX + 1);
-        if (!text)
-                return -ENOMEM;
-        size_t n_read = 0;
-        for (;;) {
-                ssize_t n = read(fd, text + n_read, DROPIN_SIZE_MAX + 1 - n_read);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                n_read += (size_t)n;
-                if (n_read > DROPIN_SIZE_MAX)
-                        return -EBADMSG;
-        }
-        if (memchr(text, '\0', n_read))
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        int r = read_all(fd, DROPIN_SIZE_MAX, &text, &size);
+        if (r < 0)
+                return r == -EFBIG ? -EBADMSG : r;
+        if (memchr(text, '\0', size))
                 return -EBADMSG;
-
-        char *exact = realloc(text, n_read + 1);
-        if (!exact)
-                return -ENOMEM;
-        text = NULL;    /* realloc() took it */
-        exact[n_read] = '\0';
-        *ret = exact;
+        *ret = TAKE_PTR(text);
         return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/read_all.h"
 #include "util/unit_name.h"
 
 #define FILE_NAME "units"
@@ -403,27 +404,11 @@ static int read_file(int directory_fd, const char *name, char **ret_text, size_t
         struct stat st;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_size > STATE_FILE_SIZE_MAX)
+        if (!S_ISREG(st.st_mode))
                 return -EBADMSG;
 
-        _cleanup_free_ char *text = malloc((size_t)st.st_size + 1);
-        if (!text)
-                return -ENOMEM;
-
-        size_t n_read = 0;
-        while (n_read < (size_t)st.st_size) {
-                ssize_t n = read(fd, text + n_read, (size_t)st.st_size - n_read);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                n_read += (size_t)n;
-        }
-        *ret_text = TAKE_PTR(text);
-        *ret_length = n_read;
-        return 0;
+        int r = read_all(fd, STATE_FILE_SIZE_MAX, ret_text, ret_length);
+        return r == -EFBIG ? -EBADMSG : r;
 }
 
 int state_file_load(const char *directory, struct state_file *ret)
