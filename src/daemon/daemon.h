@@ -8,6 +8,7 @@
  *   services       the table of units: found, changed, lost; which slices hold managed units
  *   sense          every second: counters into the demand estimators
  *   decide         every epoch: estimates -> epoch_decide() -> what is wanted of every unit
+ *   siblings       every epoch: who else is busy beside our units
  *   actuate        from wanted to in force: save, shrink, read back, grow, read back
  *   release        giving back, one batch at a time
  *   configure      loading and reloading the configuration
@@ -19,6 +20,7 @@
 
 #include "core/demand.h"
 #include "core/epoch.h"
+#include "daemon/siblings.h"
 #include "platform/cgroup_reader.h"
 #include "platform/cgroup_tree.h"
 #include "platform/config_file.h"
@@ -137,7 +139,8 @@ struct daemon {
         struct service_group *groups;
         struct enforce_group *enforce_groups;
         unsigned *group_weights;
-        size_t n_groups, n_groups_allocated;
+        size_t n_groups;
+        struct siblings siblings;
 
         /* host */
         struct host_counters host_counters;

@@ -14,9 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Use below this is housekeeping, not a busy sibling. */
-#define BUSY_MILLI 10.0
-
 /* ---- host -------------------------------------------------------------------------------------- */
 
 static void measure_host(struct daemon *d)
@@ -117,6 +114,14 @@ static void correct_prior_weight(struct daemon *d, size_t group)
                                                                 : (unsigned)r->weight.prior;
 }
 
+/* Its weight follows from the decision. */
+static bool is_weighed(void *userdata, const char *unit)
+{
+        const struct service *s = services_find(userdata, unit);
+
+        return s && (s->group != ENFORCE_NO_GROUP || s->own_group != ENFORCE_NO_GROUP);
+}
+
 static void build_groups(struct daemon *d)
 {
         for (size_t i = 0; i < d->n_services; i++)
@@ -131,26 +136,12 @@ static void build_groups(struct daemon *d)
         for (size_t g = 1; g < d->n_groups; g++)
                 correct_prior_weight(d, g);
 
-        /* Busy members that are not ours: their weights count against ours. */
-        for (size_t i = 0; i < d->n_services; i++) {
-                struct service *s = d->services[i];
-                const struct service *holder;
-                size_t g = 0;
-
-                if (!s->systemd || s->group != ENFORCE_NO_GROUP || s->own_group != ENFORCE_NO_GROUP ||
-                    s->estimate.use_mean_milli < BUSY_MILLI)
-                        continue;
-                holder = services_find(d, s->systemd->slice);
-                if (holder)
-                        g = holder->own_group;
-                else if (s->systemd->slice[0] != '\0' && strcmp(s->systemd->slice, "-.slice") != 0)
-                        continue;
-                if (g == ENFORCE_NO_GROUP)
-                        continue;
-                d->enforce_groups[g].busy_unmanaged_weight += s->systemd->cpu_weight == SYSTEMD_UNSET
-                                                                      ? CPU_WEIGHT_DEFAULT
-                                                                      : (double)s->systemd->cpu_weight;
-        }
+        siblings_begin(&d->siblings, daemon_now_usec(d));
+        for (size_t g = 0; g < d->n_groups; g++)
+                /* What cannot be read is not busy: the group is about to vanish. */
+                (void)siblings_busy_weight(&d->siblings, d->mount,
+                                           g == 0 ? "" : d->groups[g].service->systemd->control_group,
+                                           is_weighed, d, &d->enforce_groups[g].busy_unmanaged_weight);
 }
 
 /* The ceiling that is its own. */
@@ -486,4 +477,5 @@ void decide_free(struct daemon *d)
         free(d->enforce_groups);
         free(d->group_weights);
         free(d->records);
+        siblings_done(&d->siblings);
 }

@@ -52,7 +52,7 @@ ok "two more epochs pass" wait_epochs 2
 sum=$(sum_of_quotas shop-web.slice shop-app.slice shop-db.slice batch.slice)
 bargained=$(($(property BargainedUSecPerSec) / 10000))
 between "the quotas share out the CPU that is bargained over, in percent" $((bargained - 20)) "$sum" 180
-ok "status says what the cgroup files say" status_is_true
+ok "status says what the cgroup files say" wait_for 60 status_is_true
 ok "nobody is below its baseline" sh -c '. /lab/guest/lib.sh; . /lab/guest/daemon.sh
     for u in shop-web shop-app shop-db; do quota_at_least $u.slice 20 || exit 1; done; quota_at_least batch.slice 5'
 is "the hog makes the host congested" "$(property Tier)" congested

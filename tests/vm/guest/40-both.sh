@@ -60,12 +60,11 @@ ok "the customers are not worse off than without coallocd, at the 95th percentil
 
 load_start 20 '/shop?ms=5'
 wait_epochs 2
-ok "status says what the cgroup files say" status_is_true
+ok "status says what the cgroup files say" wait_for 60 status_is_true
 for u in web app db; do
     is "$u is satisfied" "$(seen $u satisfied)" true
     is "so it has no quota" "$(quota_percent_of shop-$u.slice)" none
 done
-is "the hog is known to take what is spare" "$(seen batch elastic)" true
 ok "the shop outweighs the hog" test "$(cpu_weight_of shop.slice)" -ge $((4 * $(cpu_weight_of batch.slice)))
 ok "the hog still runs" test "$(cpu_percent_of batch.slice 4)" -ge 15
 
