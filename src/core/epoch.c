@@ -187,6 +187,15 @@ static int64_t past_of(const struct epoch_service *s, size_t age)
         return max_of(s->recent_milli[0], 0);
 }
 
+static double total_load(const struct epoch_service services[], size_t n)
+{
+        double sum = 0;
+
+        for (size_t i = 0; i < n; i++)
+                sum += services[i].load_milli;
+        return sum;
+}
+
 /* The least harmful of the remembered allocations, if it is still possible: within what is bargained
  * over, nobody below what is promised nor above its maximum. Needs are not asked: they are part of
  * the model that was wrong. */
@@ -272,7 +281,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                 w->old[i] = max_of(services[i].recent_milli[0], 0);
         }
         o.hardship = weighted_hardship(services, n);
-        advice = gate_monitor_observe(&next.monitor, last, o.hardship);
+        advice = gate_monitor_observe(&next.monitor, last, o.hardship, total_load(services, n));
         o.is_frozen = rules->is_frozen || (has_old && advice != GATE_GO);
         if (has_old && advice == GATE_ROLL_BACK && !rules->is_frozen)
                 o.is_rolled_back = find_better_past(state, services, w->players, n,

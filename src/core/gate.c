@@ -454,31 +454,34 @@ const struct gate_record *gate_history_at(const struct gate_history *h, size_t a
 #define ACTION_MIN 1e-3
 #define STEP_MAX_MIN (1.0 / 64)
 #define STEP_RECOVERY 1.1
+/* More hardship with this much more load is the world's doing. */
+#define LOAD_RISE_MAX 1.05
 
 void gate_monitor_init(struct gate_monitor *m)
 {
         *m = (struct gate_monitor){
                 .step_max = 1,
                 .hardship_previous = NAN,
-                .v_after_previous = NAN,
+                .load_previous_milli = NAN,
         };
 }
 
 /* Comparisons with NAN, which stands for "not known", are false: what is not known is no harm. */
-static bool was_harmed(const struct gate_monitor *m, const struct gate_record *last, double hardship)
+static bool was_harmed(const struct gate_monitor *m, const struct gate_record *last, double hardship,
+                       double load_milli)
 {
         return last && hardship - m->hardship_previous > HARM_MIN &&
                last->action < -ACTION_MIN * (1 + fabs(last->v_before)) &&
-               fabs(last->workload) < -last->action;
+               load_milli <= m->load_previous_milli * LOAD_RISE_MAX;
 }
 
 enum gate_advice gate_monitor_observe(struct gate_monitor *m, const struct gate_record *last,
-                                      double hardship)
+                                      double hardship, double load_milli)
 {
-        bool is_harmed = was_harmed(m, last, hardship);
+        bool is_harmed = was_harmed(m, last, hardship, load_milli);
 
         m->hardship_previous = hardship;
-        m->v_after_previous = last ? last->v_after : NAN;
+        m->load_previous_milli = load_milli;
 
         if (m->n_frozen_left > 0) {
                 m->n_frozen_left--;

@@ -131,7 +131,7 @@ const struct gate_record *gate_history_at(const struct gate_history *h, size_t a
 struct gate_monitor {
         double step_max;                /* 1 at first; halved when the model was wrong */
         double hardship_previous;       /* NAN = not known */
-        double v_after_previous;        /* NAN = not known */
+        double load_previous_milli;     /* NAN = not known */
         unsigned n_wrong;               /* consecutive epochs of harm */
         unsigned n_frozen_left;         /* epochs the freeze still lasts */
 };
@@ -151,13 +151,16 @@ void gate_monitor_init(struct gate_monitor *m);
  * @hardship:    measured now: weighted mean share of time that services were throttled or stalled
  *               beyond their baseline, 0 .. 1
  *
+ * @load_milli:  measured now: what all services together offer
+ *
  * Harm counts when hardship rose by more than 0.02 although the last action lowered V noticeably
- * (by more than 0.001 (1 + V)) and the workload term was smaller than the action. What is not known
- * (NAN) is no harm. After GATE_WRONG_EPOCHS_MAX epochs of harm in a row: GATE_ROLL_BACK once, with
+ * (by more than 0.001 (1 + V)) and load did not rise by more than 5 %. Not V's own workload term tells
+ * whether the world is to blame: after a whole step it is as large as the action, whoever was wrong.
+ * What is not known (NAN) is no harm. After GATE_WRONG_EPOCHS_MAX epochs of harm in a row: GATE_ROLL_BACK once, with
  * step_max halved but not below 1/64, then GATE_FROZEN for GATE_FREEZE_EPOCHS, then GATE_GO. Recovers
  * step_max by 1.1 an epoch without harm.
  *
  * Return: an enum gate_advice.
  */
 enum gate_advice gate_monitor_observe(struct gate_monitor *m, const struct gate_record *last,
-                                      double hardship);
+                                      double hardship, double load_milli);

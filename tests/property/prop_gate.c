@@ -308,7 +308,7 @@ START_TEST(a_model_that_lies_is_rolled_back)
                 struct gate_verdict verdict;
                 size_t order[2];
 
-                advice = gate_monitor_observe(&monitor, n_epochs ? &record : NULL, hardship);
+                advice = gate_monitor_observe(&monitor, n_epochs ? &record : NULL, hardship, 1000);
                 if (advice != GATE_GO)
                         break;
                 const int64_t plan[] = { 100, 900 };

@@ -327,6 +327,34 @@ static void lie_three_times(struct epoch_fixture *f)
         f->services[0].hardship = 0.3;
 }
 
+/* Whole steps: an estimator that takes one service for ever smaller, while that one suffers. */
+START_TEST(an_estimator_that_lies_is_found_out_with_whole_steps)
+{
+        static const double lie_milli[] = { 2400, 1800, 1200 };
+        struct epoch_fixture f;
+        int64_t honest;
+
+        epoch_fixture_init(&f);
+        f.rules.spare = 0;
+        epoch_fixture_add(&f, 0, 2000);
+        epoch_fixture_add(&f, 0, 4000);
+        f.services[0].need_milli = 3000;
+        pass(&f, 2);
+        honest = f.decisions[0].alloc_milli;
+        for (int i = 0; i < 3; i++) {
+                ck_assert(!f.outcome.is_rolled_back);
+                f.services[0].need_milli = lie_milli[i] / 2;
+                pass(&f, 1);
+                ck_assert_double_lt(f.outcome.record.action, 0);
+                ck_assert_double_eq(f.outcome.gate.step, 1);
+                f.services[0].hardship += 0.2;
+        }
+        pass(&f, 1);
+        ck_assert(f.outcome.is_rolled_back);
+        ck_assert_int_eq(f.decisions[0].alloc_milli, honest);
+}
+END_TEST
+
 START_TEST(a_lying_model_is_rolled_back_to_an_allocation_that_hurt_less)
 {
         struct epoch_fixture f;
@@ -538,6 +566,7 @@ static Suite *suite(void)
         tcase_add_test(frozen, a_freeze_gives_nothing_to_a_host_of_newcomers);
         suite_add_tcase(s, frozen);
 
+        tcase_add_test(lies, an_estimator_that_lies_is_found_out_with_whole_steps);
         tcase_add_test(lies, a_lying_model_is_rolled_back_to_an_allocation_that_hurt_less);
         tcase_add_test(lies, without_a_better_past_a_lying_model_is_only_frozen);
         tcase_add_test(lies, a_past_that_no_longer_fits_is_not_gone_back_to);
