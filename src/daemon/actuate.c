@@ -341,8 +341,10 @@ void actuate(struct daemon *d)
         struct actuation *a;
         size_t n = 0;
 
-        if (d->mode != CONFIG_MODE_ENFORCE || d->actuation || d->release || d->is_stopping ||
-            !d->is_ready)
+        if (d->mode != CONFIG_MODE_ENFORCE || d->actuation || d->is_stopping || !d->is_ready)
+                return;
+        d->is_round_due = d->release != NULL;
+        if (d->is_round_due)
                 return;
         a = calloc(1, sizeof *a);
         if (!a)

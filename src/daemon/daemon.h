@@ -160,6 +160,7 @@ struct daemon {
         /* under way */
         struct actuation *actuation;
         struct release *release;
+        bool is_round_due;              /* a round of writes waits for the releases to end */
         bool is_listed;                 /* systemd's units are known */
         bool is_ready;                  /* READY=1 was sent */
         bool is_stopping;

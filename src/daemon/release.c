@@ -110,10 +110,15 @@ static void on_done(void *ctx, unsigned n_failed)
 
         d->release = r->next;
         mark_all(d);
+        /* What was decided for everybody before everything was given back is no longer to be written. */
+        if (!r->units)
+                d->is_round_due = false;
         if (r->done)
                 r->done(r->ctx, n_failed);
         request_free(r);
         release_kick(d);
+        if (d->is_round_due && !d->release)
+                actuate(d);
 }
 
 void release_kick(struct daemon *d)

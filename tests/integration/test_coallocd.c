@@ -662,6 +662,28 @@ static void release_that_fails_is_tried_again(void)
         stop(h);
 }
 
+static void unit_that_cannot_be_given_back_keeps_nobody_from_their_share(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nReserve=0%\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET && values_of(h, "shop-db.slice").quota != UNSET);
+        daemon_host_epochs(h, 1);
+        snprintf(h->systemd->fail_member, sizeof h->systemd->fail_member, "SetUnitProperties");
+        snprintf(h->systemd->fail_error, sizeof h->systemd->fail_error, SD_BUS_ERROR_ACCESS_DENIED);
+        snprintf(h->systemd->fail_unit, sizeof h->systemd->fail_unit, "shop-web.slice");
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\nReserve=0%\n"
+                                 "[Service db]\nUnit=shop-db.slice\n"
+                                 "[Service job]\nUnit=shop-job.slice\nWeight=10\n");
+        call(h, "Reload", NULL);
+        fake_systemd_find(h->systemd, "shop-db.slice")->load_cpus = 2.5;
+        WAIT(h, values_of(h, "shop-db.slice").quota > 2000000);
+        REQUIRE(h, !is_as_it_was(h, "shop-web.slice"));
+        h->systemd->fail_error[0] = '\0';
+        WAIT(h, is_as_it_was(h, "shop-web.slice"));
+        stop(h);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------- */
 
 static void stop_brings_back_values_and_drop_ins_of_others(void)
@@ -864,6 +886,7 @@ static const struct {
         CASE(unit_that_restarts_with_a_value_of_its_own_is_not_foreign),
         CASE(foreign_weight_of_a_slice_is_left_alone_until_adopted),
         CASE(release_that_fails_is_tried_again),
+        CASE(unit_that_cannot_be_given_back_keeps_nobody_from_their_share),
         CASE(members_on_the_bus_are_those_of_the_manual_page),
         CASE(changed_epoch_counts_from_the_reload_on),
         CASE(changed_enforce_gives_back_what_is_no_longer_set),

@@ -784,12 +784,25 @@ static void method_reload(struct fake_systemd *f, sd_bus_message *call)
                 fake_systemd_reload_end(f);
 }
 
+static bool is_to_fail(struct fake_systemd *f, sd_bus_message *call, const char *member)
+{
+        const char *unit = "";
+
+        if (f->fail_error[0] == 0 || strcmp(f->fail_member, member) != 0)
+                return false;
+        if (f->fail_unit[0] == 0)
+                return true;
+        MUST(sd_bus_message_read(call, "s", &unit));
+        MUST(sd_bus_message_rewind(call, true));
+        return strcmp(unit, f->fail_unit) == 0;
+}
+
 static void answer(struct fake_systemd *f, sd_bus_message *call)
 {
         const char *interface = sd_bus_message_get_interface(call);
         const char *member = sd_bus_message_get_member(call);
 
-        if (f->fail_error[0] != 0 && strcmp(f->fail_member, member) == 0)
+        if (is_to_fail(f, call, member))
                 reply_error(f, call, f->fail_error, "As the test wished.");
         else if (strcmp(interface, PROPERTIES) == 0 && strcmp(member, "GetAll") == 0)
                 method_properties(f, call, true);

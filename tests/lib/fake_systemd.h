@@ -61,6 +61,7 @@ struct fake_systemd {
         uint64_t delay_usec;            /* of each reply */
         char fail_member[64];           /* this method ... */
         char fail_error[128];           /* ... ends with this error; "" = none */
+        char fail_unit[256];            /* only where its first argument is this; "" = always */
         char vanishes[256];             /* this unit is gone, file and all, when SetUnitProperties
                                          * for it arrives */
         char system_state[32];          /* "" = none is told */
