@@ -181,7 +181,6 @@ static void verify_written(struct actuation *a)
                         s->is_refusal_logged = false;
                 else if (!s->is_refusal_logged) {
                         s->is_refusal_logged = true;
-                        a->d->n_refused++;
                         log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
                                  "systemd accepted a change of %s, but the kernel has another value (is cpu.max.burst in the way?); see the journal of PID 1.",
                                  s->unit);
@@ -393,7 +392,6 @@ static void surrender(struct daemon *d, struct service *s, struct managed_value 
         const char *units[] = { s->unit };
 
         v->is_foreign = true;
-        d->n_foreign++;
         service_forget_allocation(s);
         log_unit(LOG_WARNING, MSG_UNIT_FOREIGN, s->unit,
                  "Someone else changed %s= of %s: it is theirs now and is left alone until \"coallocctl adopt %s\".",

@@ -169,8 +169,6 @@ struct daemon {
         /* bus */
         struct manager_bus *bus;
         const char *publish_address;
-
-        unsigned n_vetoes, n_foreign, n_refused;        /* since start, for status */
 };
 
 static inline double milli_from_usec(uint64_t usec_per_sec)

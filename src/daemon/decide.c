@@ -346,7 +346,6 @@ static void report_changes(struct daemon *d, enum tier tier_before, bool had_out
                             "Allocations made things worse three times in a row; back to an earlier one, holding for %u epochs.",
                             GATE_FREEZE_EPOCHS);
         } else if (o->gate.verdict == VERDICT_HOLD && !o->is_frozen && isfinite(o->gate.v_before)) {
-                d->n_vetoes++;
                 d->is_held = true;
                 f.message_id = MSG_GATE_HELD;
                 if (!was_held)

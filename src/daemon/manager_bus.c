@@ -90,7 +90,7 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
         if (strcmp(property, "NextEpochUSec") == 0)
                 return sd_bus_message_append(reply, "t", d->next_epoch_usec);
         if (strcmp(property, "Frozen") == 0)
-                return sd_bus_message_append(reply, "b", (int)(d->is_frozen || o->is_frozen));
+                return sd_bus_message_append(reply, "b", (int)d->is_frozen);
         if (strcmp(property, "ConfigError") == 0)
                 return sd_bus_message_append(reply, "s", d->config_error ?: "");
         if (strcmp(property, "PressureAvailable") == 0)

@@ -249,13 +249,16 @@ static void log_managed(const struct daemon *d, const struct service *s)
 
 int services_reassign(struct daemon *d)
 {
+        int r = 0;
+
         /* Units that are declared by name are shown even while systemd does not know them. */
-        for (size_t i = 0; i < d->config->n_services; i++) {
+        for (size_t i = 0; i < d->config->n_services && r == 0; i++) {
                 const struct config_service *c = &d->config->services[i];
 
                 if (!c->is_pattern && !add(d, c->unit))
-                        return -ENOMEM;
+                        r = -ENOMEM;
         }
+        /* Whatever failed: nobody may go on pointing into a configuration that is about to be freed. */
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
 
@@ -269,7 +272,7 @@ int services_reassign(struct daemon *d)
         services_find_roles(d);
         if (d->systemd && systemd_manager_bus(d->systemd))
                 systemd_manager_relist(d->systemd);
-        return 0;
+        return r;
 }
 
 bool services_want(void *userdata, const char *unit)
