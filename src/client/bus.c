@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 static int not_running(void)
 {
         complain("coallocd is not running.");
@@ -56,13 +55,31 @@ int bus_open(const struct client *c, sd_bus **ret)
         return STATUS_FINE;
 }
 
+/* With -H the bus is there at once, and ssh may fail later: it has said why by then. */
+static int connection_lost(sd_bus *bus, const char *text)
+{
+        const char *address;
+
+        if (sd_bus_get_address(bus, &address) >= 0 && strncmp(address, "unixexec:", 9) == 0) {
+                complain("There is no connection to the bus of that host: %s", text);
+                (void)fprintf(stderr, "What ssh says stands above; over there systemd-stdio-bridge has to be "
+                                      "installed.\n");
+        } else {
+                complain("The connection to the bus was lost: %s", text);
+                (void)fprintf(stderr, "What is wrong: coallocctl doctor\n");
+        }
+        return STATUS_FAILED;
+}
+
 /* Says why a call failed. Return: the STATUS_ that it means. */
-static int call_failed(const char *method, const sd_bus_error *error, int r)
+static int call_failed(sd_bus *bus, const char *method, const sd_bus_error *error, int r)
 {
         const char *text = error->message ? error->message : strerror(-r);
 
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
                 return not_running();
+        if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE)
+                return connection_lost(bus, strerror(-r));
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_ACCESS_DENIED,
                                    SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) ||
             r == -EACCES || r == -EPERM) {
@@ -76,6 +93,9 @@ static int call_failed(const char *method, const sd_bus_error *error, int r)
         } else if (sd_bus_error_has_name(error, COALLOC_ERROR_CONFIG_INVALID)) {
                 complain("The configuration was refused, the last good one stays in force: %s", text);
                 (void)fprintf(stderr, "All findings: coallocctl verify\n");
+        } else if (sd_bus_error_has_name(error, COALLOC_ERROR_NOT_GIVEN_BACK)) {
+                complain("%s", text);
+                (void)fprintf(stderr, "Which, and why: journalctl -u coallocd -n 50\n");
         } else if (sd_bus_error_has_name(error, COALLOC_ERROR_NO_PLAN_YET)) {
                 complain("There is no decision yet: %s", text);
                 (void)fprintf(stderr, "The first one comes with the first epoch (EpochSec=).\n");
@@ -115,7 +135,7 @@ static int call(sd_bus *bus, uint64_t patience_usec, const char *interface, cons
                 r = sd_bus_message_appendv(m, types, ap);
         if (r >= 0)
                 r = sd_bus_call(bus, m, patience_usec, &error, ret_reply);
-        return r < 0 ? call_failed(method, &error, r) : STATUS_FINE;
+        return r < 0 ? call_failed(bus, method, &error, r) : STATUS_FINE;
 }
 
 int bus_call(sd_bus *bus, uint64_t patience_usec, const char *method, sd_bus_message **ret_reply,

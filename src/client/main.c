@@ -58,7 +58,8 @@ static const struct verb {
 
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
-static void say(enum term_style style, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void say(enum term_style style, const char *format,
+                                                      va_list ap)
 {
         (void)fprintf(stderr, "%scoallocctl: ", term_on(stderr, style));
         (void)vfprintf(stderr, format, ap);
@@ -234,8 +235,11 @@ int main(int argc, char *argv[])
                 n_args--;
         }
         if (n_args < v->n_args_min || n_args > v->n_args_max) {
-                complain("The verb \"%s\" takes %s: coallocctl %s %s", v->name,
-                         v->n_args_max == 0 ? "no argument" : "one argument", v->name, v->args);
+                complain("The verb \"%s\" takes %s: coallocctl %s%s%s", v->name,
+                         v->n_args_max == 0   ? "no argument"
+                         : v->n_args_min == 0 ? "one argument at most"
+                                              : "one argument",
+                         v->name, *v->args ? " " : "", v->args);
                 return usage_hint();
         }
         int status = check_options(v, &c, !c.has_legend);

@@ -108,8 +108,10 @@ static int defaults_from_config(const char *path, struct plan_request *request,
                 n_cpus = (unsigned)fmax(1, ceil(request->capacity_milli / MILLI_PER_CPU));
         int r = config_load_files(files, n_cpus, &config, &findings);
         diagnostics_print(&findings, stderr);
+        if (r == -ENOMEM)
+                return out_of_memory();
         if (r < 0) {
-                complain("%s: not usable: %s", path, strerror(-r));
+                complain("The configuration %s cannot be used, see above.", path);
                 return STATUS_FAILED;
         }
         fill_from_config(config, (double)n_cpus * MILLI_PER_CPU, request, ret_headroom_milli);
@@ -343,6 +345,10 @@ int verb_plan(const struct client *c, char *args[], int n_args)
 {
         _cleanup_json_ struct json_object *answer = NULL;
 
+        if (c->samples_path && (c->host || c->machine)) {
+                complain("--samples asks no daemon: --host and --machine do not go with it.");
+                return STATUS_USAGE;
+        }
         int status = c->samples_path ? plan_samples(c, &answer) : plan_daemon(c, &answer);
         if (status != STATUS_FINE)
                 return status;
