@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +125,15 @@ static bool kernel_agrees(const struct service *s)
 
 static void next_phase(struct actuation *a);
 
+/* Too much for every day; --debug shows it. */
+static void log_written(const struct daemon *d, const struct service *s, const char *property,
+                        const char *value, const char *reason)
+{
+        journal_log(LOG_DEBUG,
+                    &(struct journal_fields){ .unit = s->unit, .reason = reason, .epoch = d->epoch.epoch },
+                    "%s= of %s is %s (%s).", property, s->unit, value, reason);
+}
+
 static void on_written(void *userdata, const struct systemd_setting *setting, int error)
 {
         struct actuation *a = userdata;
@@ -150,19 +160,25 @@ static void on_written(void *userdata, const struct systemd_setting *setting, in
         s->is_fresh_cgroup = false;
         if (setting->set_quota) {
                 uint64_t old = quota_in_force(s);
+                const char *reason = demand_reason_to_string(s->estimate.reason);
 
                 s->quota.applied = setting->quota_usec_per_sec;
                 s->quota.is_ours = true;
-                manager_bus_quota_changed(d, s->unit, old, s->quota.applied,
-                                          demand_reason_to_string(s->estimate.reason));
+                manager_bus_quota_changed(d, s->unit, old, s->quota.applied, reason);
+                log_written(d, s, "CPUQuota", FORMAT_CPU(s->quota.applied), reason);
         }
         if (setting->set_weight) {
                 uint64_t old = weight_in_force(s);
+                const char *reason = s->is_holder                ? "holder"
+                                     : s->decision.is_satisfied  ? "satisfied"
+                                                                 : "short";
+                char text[24];
 
                 s->weight.applied = setting->cpu_weight;
                 s->weight.is_ours = true;
-                manager_bus_weight_changed(d, s->unit, old, s->weight.applied,
-                                           s->decision.is_satisfied ? "satisfied" : "short");
+                manager_bus_weight_changed(d, s->unit, old, s->weight.applied, reason);
+                (void)snprintf(text, sizeof text, "%" PRIu64, s->weight.applied);
+                log_written(d, s, "CPUWeight", text, reason);
         }
         give_back_confirm(&d->state, setting);
 }

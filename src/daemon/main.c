@@ -452,7 +452,7 @@ static void help(void)
                "     --observe          Measure, decide and show, but never write\n"
                "     --restore          Give every unit back what it had, and exit\n"
                "     --publish=ADDRESS  Publish org.coalloc1 on that bus\n"
-               "     --debug            Log numbers too\n"
+               "     --debug            Log every value that is written, too\n"
                "     --root=DIR         Look for /sys, /proc, /run and /etc below DIR (for tests)\n\n"
                "See coallocd(8), coalloc.conf(5), coallocctl(1).\n",
                CONFIG_MAIN_PATH);

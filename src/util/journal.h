@@ -36,7 +36,6 @@ struct journal_fields {
         const char *unit;               /* COALLOC_UNIT= */
         const char *reason;             /* COALLOC_REASON= */
         uint64_t epoch;                 /* COALLOC_EPOCH= */
-        uint64_t quota_usec_per_sec;    /* COALLOC_QUOTA_USEC_PER_SEC= */
         int error;                      /* ERRNO=, negative errno */
 };
 

@@ -364,6 +364,18 @@ static void nothing_is_logged_or_written_on_every_epoch(void)
         stop(h);
 }
 
+static void debug_logs_every_value_that_is_written(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, "--debug");
+        WAIT(h, daemon_host_logged(h, "CPUQuota= of shop-web.slice is ") > 0);
+        WAIT(h, h->n_quota_changed >= 3);
+        daemon_host_epochs(h, 1);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "CPUQuota= of "), h->n_quota_changed);
+        stop(h);
+}
+
 /* ---- others ------------------------------------------------------------------------------------ */
 
 static void foreign_change_is_left_alone_until_adopted(void)
@@ -866,6 +878,7 @@ static const struct {
         CASE(at_most_64_calls_are_under_way_in_a_storm),
         CASE(call_that_times_out_is_tried_again),
         CASE(refused_value_is_noticed_and_said_once),
+        CASE(debug_logs_every_value_that_is_written),
         CASE(failing_calls_are_said_once),
         CASE(quotas_never_exceed_the_budget_while_loads_change),
         CASE(frozen_writes_nothing_until_thawed),
