@@ -8,6 +8,7 @@
 #include "client/json.h"
 #include "client/table.h"
 #include "client/words.h"
+#include "platform/config_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -491,8 +492,8 @@ int verb_status(const struct client *c, char *args[], int n_args)
                 (void)printf("\n");
         }
         if (json_object_array_length(services) == 0) {
-                (void)printf("No unit is managed or shown. Add a [Service] section to "
-                             "/etc/coalloc.conf: coalloc.conf(5).\n");
+                (void)printf("No unit is managed or shown. Add a [Service] section to %s: "
+                             "coalloc.conf(5).\n", CONFIG_MAIN_PATH);
                 return STATUS_FINE;
         }
         return print_services(c, services, strcmp(json_get_text(host, "Mode", ""), "observe") == 0);

@@ -31,8 +31,8 @@
 /* sysexits.h: the configuration is wrong; systemd then does not restart us (RestartPreventExitStatus=). */
 #define EXIT_CONFIG 78
 
-/* A stop that gives back a thousand units takes seconds: systemd is asked for more time as long as
- * there is progress, and told that we gave up after this. */
+/* A stop that gives back a thousand units takes seconds: systemd is asked for more time again and again,
+ * until we give up after this. */
 #define STOP_EXTEND_USEC (UINT64_C(20) * 1000000)
 #define STOP_TICK_USEC (UINT64_C(5) * 1000000)
 #define STOP_TIMEOUT_USEC (UINT64_C(120) * 1000000)

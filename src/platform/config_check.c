@@ -230,6 +230,11 @@ static int check_units(struct config_loader *l)
                 else if (matches_any(c->exclude, s->unit))
                         FINDING(c, l->diag, DIAGNOSTIC_ERROR, at, "Unit=: %s is named by Exclude=",
                                 s->unit);
+                /* Where the daemon finds itself in it, which is where its unit file puts it. */
+                else if (strcmp(s->unit, "system.slice") == 0)
+                        FINDING(c, l->diag, DIAGNOSTIC_WARNING, at,
+                                "Unit=: system.slice holds coallocd, D-Bus and the journal: it is shown "
+                                "and never changed; name the services in it");
                 if (!s->is_pattern)
                         continue;
                 if (c->n_patterns == CONFIG_PATTERNS_MAX) {

@@ -345,7 +345,7 @@ static int connect_address(struct systemd_manager *m, const char *address, bool 
                 r = sd_bus_set_address(bus, address);
         if (r >= 0)
                 r = sd_bus_set_bus_client(bus, is_bus);
-        /* As sd_bus_open_system() has it: who calls a method of ours is known without asking. */
+        /* As sd_bus_open_system() has it. */
         if (r >= 0)
                 r = sd_bus_negotiate_creds(bus, 1, SD_BUS_CREDS_UID | SD_BUS_CREDS_EUID |
                                                            SD_BUS_CREDS_EFFECTIVE_CAPS);

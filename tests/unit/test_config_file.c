@@ -522,6 +522,9 @@ static const struct {
           "coallocd itself\n"
           "main.conf:6: Unit=: coallocd.service is never managed: a quota there would throttle the "
           "host or coallocd itself\n" },
+        { 0, "[Service a]\nUnit=system.slice\n",
+          "main.conf:2: warning: Unit=: system.slice holds coallocd, D-Bus and the journal: it is shown "
+          "and never changed; name the services in it\n" },
         { -EINVAL, "[Service a]\nUnit=user-1000.slice\n[Manager]\nExclude=user-*.slice\n",
           "main.conf:2: Unit=: user-1000.slice is named by Exclude=\n" },
         { -EINVAL, "[Service a]\nUnit=shop.slice\n[Service b]\nUnit=shop.slice\n",
