@@ -5,6 +5,7 @@
 #include "util/cleanup.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,6 +17,15 @@ struct question {
         sd_bus_message_handler_t handler;
         void *userdata;
 };
+
+/* When the answer was handled, or the bus is gone and there will be none. */
+static void question_free(void *userdata)
+{
+        struct question *q = userdata;
+
+        (void)sd_bus_message_unref(q->call);
+        free(q);
+}
 
 static int deny(sd_bus_message *m, sd_bus_error *error)
 {
@@ -37,8 +47,6 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused
         r = is_authorised ? q->handler(q->call, q->userdata, &error) : deny(q->call, &error);
         if (r < 0 || sd_bus_error_is_set(&error))
                 (void)sd_bus_reply_method_errno(q->call, r < 0 ? r : -EIO, &error);
-        (void)sd_bus_message_unref(q->call);
-        free(q);
         return 0;
 }
 
@@ -47,6 +55,7 @@ int authorise(sd_bus_message *m, const char *action, sd_bus_message_handler_t ha
 {
         _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *query = NULL;
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
         sd_bus *bus = sd_bus_message_get_bus(m);
         const char *sender = sd_bus_message_get_sender(m);
         struct question *q;
@@ -78,11 +87,12 @@ int authorise(sd_bus_message *m, const char *action, sd_bus_message_handler_t ha
         if (!q)
                 return -ENOMEM;
         *q = (struct question){ .call = sd_bus_message_ref(m), .handler = handler, .userdata = userdata };
-        r = sd_bus_call_async(bus, NULL, query, on_answer, q, POLKIT_TIMEOUT_USEC);
+        r = sd_bus_call_async(bus, &slot, query, on_answer, q, POLKIT_TIMEOUT_USEC);
         if (r < 0) {
-                (void)sd_bus_message_unref(q->call);
-                free(q);
+                question_free(q);
                 return r;
         }
+        (void)sd_bus_slot_set_destroy_callback(slot, question_free);
+        (void)sd_bus_slot_set_floating(slot, true);
         return 1;
 }
