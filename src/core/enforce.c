@@ -258,13 +258,14 @@ int enforce_settings(const struct enforce_rules *rules, const struct enforce_ser
 
 /* ---- the way from one setting to the next ------------------------------------------------------- */
 
-static bool is_tiny(int64_t from, int64_t to, double min_change)
+bool enforce_quota_differs(int64_t in_force_milli, int64_t wanted_milli, double min_change)
 {
-        int64_t distance = from > to ? from - to : to - from;
+        int64_t distance = in_force_milli > wanted_milli ? in_force_milli - wanted_milli
+                                                         : wanted_milli - in_force_milli;
 
-        if (from == QUOTA_NONE_MILLI || to == QUOTA_NONE_MILLI)
-                return from == to;
-        return distance < QUOTA_STEP_MILLI || distance < min_change * from;
+        if (in_force_milli == QUOTA_NONE_MILLI || wanted_milli == QUOTA_NONE_MILLI)
+                return in_force_milli != wanted_milli;
+        return distance >= QUOTA_STEP_MILLI && distance >= min_change * in_force_milli;
 }
 
 /* A first quota adds to the sum of quotas: where that sum has a budget it waits for the shrinks. */
@@ -304,7 +305,7 @@ size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transi
         /* What would be in force if small shrinks were skipped and everything else were done. */
         for (size_t i = 0; i < n; i++) {
                 bool skipped = !t[i].may_write ||
-                               is_tiny(t[i].in_force_milli, t[i].wanted_milli, min_change);
+                               !enforce_quota_differs(t[i].in_force_milli, t[i].wanted_milli, min_change);
                 int64_t then = skipped ? t[i].in_force_milli : t[i].wanted_milli;
 
                 after_milli += then == QUOTA_NONE_MILLI ? 0 : then;
@@ -321,14 +322,14 @@ size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transi
                         continue;
                 if (phase == ENFORCE_SHRINK) {
                         if (!is_shrink(&t[i], has_budget) ||
-                            (is_tiny(from, to, min_change) && !is_crowded))
+                            (!enforce_quota_differs(from, to, min_change) && !is_crowded))
                                 continue;
                 } else {
                         if (!is_growth(&t[i], has_budget))
                                 continue;
                         if (has_budget)
                                 to = grown_within(&t[i], room_milli);
-                        if (to < 0 || is_tiny(from, to, min_change))
+                        if (to < 0 || !enforce_quota_differs(from, to, min_change))
                                 continue;
                         if (to != QUOTA_NONE_MILLI)
                                 room_milli -= from == QUOTA_NONE_MILLI ? to : to - from;

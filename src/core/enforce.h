@@ -115,5 +115,7 @@ enum enforce_phase {
 size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
                            double budget_milli, double min_change, int64_t ret_quota[]);
 
-/* Is a weight change worth a write? Relative change of at least min_change, and of one whole unit. */
+/* Is a change worth a write? Relative change of at least min_change, and of one percent of a CPU or one
+ * whole unit of weight. */
+bool enforce_quota_differs(int64_t in_force_milli, int64_t wanted_milli, double min_change);
 bool enforce_weight_differs(unsigned in_force, unsigned wanted, double min_change);

@@ -18,6 +18,17 @@
 /* CPU as people write it, to a tenth of a percent: "150%". */
 #define CPU(milli) FORMAT_CPU((uint64_t)llround(milli) * USEC_PER_MILLI)
 
+/* "CPUQuota=40%", or that there is none. */
+#define QUOTA(usec_per_sec) quota_text((char[FORMAT_MAX + 16]){ 0 }, (usec_per_sec))
+
+static const char *quota_text(char buf[static FORMAT_MAX + 16], uint64_t usec_per_sec)
+{
+        if (usec_per_sec == USEC_UNSET)
+                return "no CPUQuota=";
+        (void)snprintf(buf, FORMAT_MAX + 16, "CPUQuota=%s", FORMAT_CPU(usec_per_sec));
+        return buf;
+}
+
 static void say(json_object *sentences, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void say(json_object *sentences, const char *format, ...)
@@ -159,9 +170,9 @@ static void say_setting(json_object *out, struct daemon *d, const struct service
         if (d->mode == CONFIG_MODE_OBSERVE)
                 say(out, "Nothing of this is written: the mode is observe.");
         else if (s->quota.is_ours || s->weight.is_ours)
-                say(out, "In force: CPUQuota=%s, CPUWeight=%" PRIu64 "; the kernel says %s and %" PRIu64 ".",
-                    FORMAT_CPU(s->quota.is_ours ? s->quota.applied : s->systemd->quota_usec_per_sec),
-                    s->weight.is_ours ? s->weight.applied : CPU_WEIGHT_DEFAULT, FORMAT_CPU(s->quota.read),
+                say(out, "In force: %s, CPUWeight=%" PRIu64 "; the kernel has %s and %" PRIu64 ".",
+                    QUOTA(s->quota.is_ours ? s->quota.applied : s->systemd->quota_usec_per_sec),
+                    s->weight.is_ours ? s->weight.applied : CPU_WEIGHT_DEFAULT, QUOTA(s->quota.read),
                     s->weight.read == USEC_UNSET ? CPU_WEIGHT_DEFAULT : s->weight.read);
 }
 

@@ -136,6 +136,28 @@ struct service_facts {
 
 #define FACTS_MAX 32
 
+/* What is asked of systemd: a change that is not worth a write is not asked for. */
+static uint64_t asked_quota(const struct daemon *d, const struct service *s)
+{
+        const struct managed_value *v = &s->quota;
+
+        if (v->is_ours && v->wanted != USEC_UNSET &&
+            !enforce_quota_differs(quota_milli_from_usec(v->applied), quota_milli_from_usec(v->wanted),
+                                   d->config->min_change))
+                return v->applied;
+        return v->wanted;
+}
+
+static uint64_t asked_weight(const struct daemon *d, const struct service *s)
+{
+        const struct managed_value *v = &s->weight;
+
+        if (v->is_ours && v->applied != USEC_UNSET && v->wanted != USEC_UNSET &&
+            !enforce_weight_differs((unsigned)v->applied, (unsigned)v->wanted, d->config->min_change))
+                return v->applied;
+        return v->wanted;
+}
+
 static size_t facts_of(struct daemon *d, const struct service *s, const char *note,
                        struct service_facts f[static FACTS_MAX])
 {
@@ -166,10 +188,10 @@ static size_t facts_of(struct daemon *d, const struct service *s, const char *no
         USEC("AllocationUSecPerSec", s->has_decision && s->decision.alloc_milli >= 0
                                              ? usec_of(s->decision.alloc_milli)
                                              : USEC_UNSET);
-        USEC("QuotaWantedUSecPerSec", s->quota.wanted);
+        USEC("QuotaWantedUSecPerSec", asked_quota(d, s));
         USEC("QuotaAppliedUSecPerSec", s->quota.applied);
         USEC("QuotaReadUSecPerSec", s->quota.read);
-        USEC("CPUWeightWanted", s->weight.wanted);
+        USEC("CPUWeightWanted", asked_weight(d, s));
         USEC("CPUWeightApplied", s->weight.applied);
         USEC("CPUWeightRead", s->weight.read);
         f[n++] = (struct service_facts){ .key = "Weight", .type = 'u', .number = c ? c->weight : 0 };
