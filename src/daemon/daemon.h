@@ -101,7 +101,7 @@ struct daemon {
         const char *config_dropin_dir;
         char *mount;                    /* of cgroup2 */
         char *runtime_dir;              /* /run/coalloc */
-        int lock_fd;                    /* of runtime_dir: one daemon at a time */
+        int lock_fd;                    /* in runtime_dir: one daemon at a time */
         char *own_control_group;
         bool observe_only;              /* --observe */
         bool has_pressure;

@@ -64,6 +64,9 @@ int daemon_reload(struct daemon *d)
 {
         int r;
 
+        /* Before we are ready, or while we stop, READY=1 would say what is not so. */
+        if (!d->is_ready || d->is_stopping)
+                return configure_reload(d);
         (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, daemon_now_usec(d));
         r = configure_reload(d);
         (void)sd_notify(0, "READY=1");
@@ -270,14 +273,19 @@ static int check_host(struct daemon *d)
         return 0;
 }
 
-/* Two daemons, or --restore beside a running one, would take each other's records for leftovers. */
+/* Two daemons, or --restore beside a running one, would take each other's records for leftovers. A file
+ * that nobody else can open: whoever could open it could hold the lock, and keep us from giving back. */
 static int lock_directory(struct daemon *d)
 {
+        _cleanup_free_ char *path = NULL;
+
         if (mkdir(d->runtime_dir, 0755) < 0 && errno != EEXIST)
                 return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not make %s", d->runtime_dir);
-        d->lock_fd = open(d->runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (asprintf(&path, "%s/.lock", d->runtime_dir) < 0)
+                return -ENOMEM;
+        d->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (d->lock_fd < 0)
-                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not open %s", d->runtime_dir);
+                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not open %s", path);
         if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
                 return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno,
                                  "Another coallocd is at work with %s (\"coallocctl restore\" asks it to give everything back)",

@@ -11,10 +11,12 @@
 #include "util/bus_names.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -766,6 +768,25 @@ static void second_one_is_turned_away(void)
         stop(h);
 }
 
+/* Whoever may open a file or directory may lock it: ours is one that only its owner may open. */
+static void locks_of_other_users_do_not_keep_it_from_starting(void)
+{
+        struct daemon_host *h = shop("Mode=observe\n");
+        char path[512];
+        struct stat st;
+        int fd;
+
+        fake_tree_mkdir(h->tree, "run/coalloc");
+        snprintf(path, sizeof path, "%s/run/coalloc", fake_tree_root(h->tree));
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        REQUIRE(h, fd >= 0 && flock(fd, LOCK_EX) == 0);
+        daemon_host_run(h, NULL);
+        snprintf(path, sizeof path, "%s/run/coalloc/.lock", fake_tree_root(h->tree));
+        REQUIRE(h, stat(path, &st) == 0 && (st.st_mode & 07777) == 0600);
+        (void)close(fd);
+        stop(h);
+}
+
 static void system_that_shuts_down_is_left_as_it_is(void)
 {
         struct daemon_host *h = shop("");
@@ -906,6 +927,7 @@ static const struct {
         CASE(stop_brings_back_values_and_drop_ins_of_others),
         CASE(kill_is_repaired_by_restore_and_by_the_next_start),
         CASE(second_one_is_turned_away),
+        CASE(locks_of_other_users_do_not_keep_it_from_starting),
         CASE(system_that_shuts_down_is_left_as_it_is),
         CASE(ready_comes_only_after_all_units_are_read),
         CASE(wrong_configuration_ends_with_78_and_touches_nothing),
