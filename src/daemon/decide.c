@@ -68,12 +68,12 @@ static void notice_hotplug(struct daemon *d)
 
         if (host_cpu_count(&d->host, &n_cpus) < 0 || n_cpus == 0 || n_cpus == d->n_cpus)
                 return;
-        log_plain(LOG_NOTICE, MSG_CONFIG_LOADED, "The host has %u CPUs now (before: %u).", n_cpus,
+        log_plain(LOG_NOTICE, MSG_CPUS_CHANGED, "The host has %u CPUs now (before: %u).", n_cpus,
                   d->n_cpus);
         d->n_cpus = n_cpus;
         (void)config_resolve(d->config, n_cpus, &findings);
         for (size_t i = 0; i < findings.n_items; i++)
-                log_plain(LOG_WARNING, MSG_CONFIG_LOADED, "%s", findings.items[i].text);
+                log_plain(LOG_WARNING, MSG_CPUS_CHANGED, "%s", findings.items[i].text);
 }
 
 /* ---- the tree of slices ------------------------------------------------------------------------- */

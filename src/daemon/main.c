@@ -280,14 +280,14 @@ static int lock_directory(struct daemon *d)
         _cleanup_free_ char *path = NULL;
 
         if (mkdir(d->runtime_dir, 0755) < 0 && errno != EEXIST)
-                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not make %s", d->runtime_dir);
+                return log_errno(LOG_ERR, MSG_STATE_UNUSABLE, -errno, "Could not make %s", d->runtime_dir);
         if (asprintf(&path, "%s/.lock", d->runtime_dir) < 0)
                 return -ENOMEM;
         d->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (d->lock_fd < 0)
-                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno, "Could not open %s", path);
+                return log_errno(LOG_ERR, MSG_STATE_UNUSABLE, -errno, "Could not open %s", path);
         if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-                return log_errno(LOG_ERR, MSG_STATE_DAMAGED, -errno,
+                return log_errno(LOG_ERR, MSG_STATE_UNUSABLE, -errno,
                                  "Another coallocd is at work with %s (\"coallocctl restore\" asks it to give everything back)",
                                  d->runtime_dir);
         return 0;
@@ -309,7 +309,7 @@ static int load_state(struct daemon *d)
                 return r;
         r = state_file_load(d->runtime_dir, &d->state);
         if (r < 0) {
-                log_errno(LOG_ERR, MSG_STATE_DAMAGED, r,
+                log_errno(LOG_ERR, MSG_STATE_UNUSABLE, r,
                           "Could not read what units had before us from %s", d->runtime_dir);
                 return r;
         }
@@ -386,7 +386,7 @@ static int run(struct daemon *d)
         if (d->publish_address) {
                 r = manager_bus_publish(d, d->publish_address);
                 if (r < 0) {
-                        log_errno(LOG_ERR, MSG_BUS_LOST, r, "Could not publish on %s", d->publish_address);
+                        log_errno(LOG_ERR, MSG_NOT_PUBLISHED, r, "Could not publish on %s", d->publish_address);
                         return EXIT_FAILURE;
                 }
         }

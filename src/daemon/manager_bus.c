@@ -607,7 +607,7 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
         if (!e && sd_bus_message_read(m, "u", &outcome) >= 0 && (outcome == 1 || outcome == 4))
                 return 0;       /* we are, or were, the primary owner */
-        log_plain(LOG_WARNING, MSG_BUS_LOST,
+        log_plain(LOG_WARNING, MSG_NOT_PUBLISHED,
                   "Could not publish org.coalloc1: %s (does another coallocd run? is the D-Bus policy installed? coallocctl doctor tells); managing goes on.",
                   e ? e->message : "the name is taken");
         return 0;

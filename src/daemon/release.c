@@ -81,7 +81,7 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
                 log_unit(LOG_INFO, MSG_UNIT_GIVEN_BACK, unit, "Gave back %s as it was.", unit);
                 break;
         case GIVE_BACK_FOREIGN:
-                log_unit(LOG_NOTICE, MSG_UNIT_GIVEN_BACK, unit,
+                log_unit(LOG_NOTICE, MSG_UNIT_FOREIGN, unit,
                          "%s was changed by someone else meanwhile: their value stays.", unit);
                 break;
         case GIVE_BACK_FAILED:

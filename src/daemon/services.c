@@ -373,7 +373,7 @@ void services_on_event(void *userdata, enum systemd_event event, struct systemd_
                         int r = manager_bus_attach(d, systemd_manager_bus(d->systemd));
 
                         if (r < 0)
-                                log_errno(LOG_WARNING, MSG_BUS_LOST, r,
+                                log_errno(LOG_WARNING, MSG_NOT_PUBLISHED, r,
                                           "Could not publish org.coalloc1 (is the D-Bus policy installed? coallocctl doctor); managing goes on");
                 }
                 break;

@@ -28,6 +28,9 @@
 #define MSG_MODE_CHANGED        "0f1f60a1092c64f048fe2fab295a5ae0"
 #define MSG_EPOCH_FAILED        "1e9a1553b24ae2012fe91099af40d4c6"
 #define MSG_HOST_UNFIT          "9ce4276e21769b87d884df0bc1a3992c"
+#define MSG_NOT_PUBLISHED       "5c8fe106dbc24f36b4b63f0ee5793d68"
+#define MSG_CPUS_CHANGED        "276175a0714b475c9f454e93895a0bad"
+#define MSG_STATE_UNUSABLE      "f2787ddc73774be2b8a798e4db4f9391"
 #define MSG_STATE_DAMAGED       "18e34cd78feb362ca0a1b3533a0092ad"
 
 /* What a message is about. Zero and NULL fields are left out. */
