@@ -218,18 +218,22 @@ static bool may_write(const struct service *s)
                !s->quota.is_foreign && !s->is_unsure && !s->was_written;
 }
 
+/* What the quotas in force may sum to at any instant; INFINITY where they are no partition. */
+static double quota_budget_milli(const struct daemon *d)
+{
+        double left_milli = d->capacity_milli - milli_from_usec(d->config->reserve.usec_per_sec);
+
+        if (d->config->enforce != ENFORCE_QUOTA)
+                return INFINITY;
+        return floor(fmax(0, left_milli) / QUOTA_STEP_MILLI) * QUOTA_STEP_MILLI;
+}
+
 /* Values that are being written are on disk before they are on the bus. */
 static int write_phase(struct actuation *a)
 {
         struct daemon *d = a->d;
-        double budget_milli = INFINITY;
+        double budget_milli = quota_budget_milli(d);
         int r;
-
-        if (d->config->enforce == ENFORCE_QUOTA)
-                budget_milli = floor(fmax(0, d->capacity_milli -
-                                                     milli_from_usec(d->config->reserve.usec_per_sec)) /
-                                     QUOTA_STEP_MILLI) *
-                               QUOTA_STEP_MILLI;
 
         for (size_t i = 0; i < a->n_units; i++) {
                 const struct service *s = a->units[i];
@@ -351,6 +355,19 @@ static bool is_in_round(const struct service *s)
         return s->quota.is_ours && (s->systemd->is_active || s->n_epochs_idle <= 1);
 }
 
+static double sum_in_force_milli(const struct actuation *a)
+{
+        double sum_milli = 0;
+
+        for (size_t i = 0; i < a->n_units; i++) {
+                uint64_t quota = quota_in_force(a->units[i]);
+
+                if (a->units[i]->config && quota != USEC_UNSET)
+                        sum_milli += milli_from_usec(quota);
+        }
+        return sum_milli;
+}
+
 void actuate(struct daemon *d)
 {
         struct actuation *a;
@@ -381,6 +398,12 @@ void actuate(struct daemon *d)
 
                 if (is_in_round(s))
                         a->units[a->n_units++] = s;
+        }
+
+        /* Frozen is frozen, but for a capacity that shrank: quotas that are a partition follow it. */
+        if (d->is_frozen && sum_in_force_milli(a) <= quota_budget_milli(d)) {
+                actuation_free(a);
+                return;
         }
 
         d->actuation = a;

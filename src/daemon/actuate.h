@@ -9,7 +9,8 @@
 
 #include "daemon/daemon.h"
 
-/* Starts a round; does nothing in observe mode, while a round is under way, or when nothing differs. While
+/* Starts a round; does nothing in observe mode, when frozen (unless quotas exceed a capacity that shrank),
+ * while a round is under way, or when nothing differs. While
  * units are given back it waits for them: a unit that cannot be given back, tried again every epoch, must
  * not keep all others from their share. Ends by itself. */
 void actuate(struct daemon *d);

@@ -62,6 +62,8 @@ int authorise(sd_bus_message *m, const char *action, sd_bus_message_handler_t ha
         uid_t uid;
         int r;
 
+        /* The one call that waits, for dbus-daemon, which has just brought us this message: no answer of
+         * ours may depend on whom else it asks meanwhile. */
         r = sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID, &creds);
         if (r < 0)
                 return r;

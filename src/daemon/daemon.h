@@ -128,7 +128,7 @@ struct daemon {
         struct epoch_outcome outcome;
         bool has_outcome;
         bool is_held;                   /* by a veto of the gate, in the last epoch */
-        int last_epoch_error;           /* negative errno of the last epoch that failed, 0 = none */
+        char epoch_error[192];          /* why the last epoch ended without a decision, "" = it did not */
         int last_round_error;           /* of the last round of writes */
         void *workspace_buffer;
         size_t workspace_size;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -357,6 +358,24 @@ static void report_changes(struct daemon *d, enum tier tier_before, bool had_out
         }
 }
 
+static void fail_epoch(struct daemon *d, int error)
+{
+        char text[sizeof d->epoch_error];
+
+        if (error == -ENOSPC)
+                (void)snprintf(text, sizeof text,
+                               "%zu services, but fewer whole percents of CPU to give; everything stays as it is. Use Enforce=both, or fewer services.",
+                               d->n_players);
+        else
+                (void)snprintf(text, sizeof text, "No decision this epoch, everything stays as it is: %s",
+                               strerror(-error));
+        /* Said once: the same every epoch would drown it. Status goes on saying it. */
+        if (strcmp(text, d->epoch_error) != 0)
+                log_plain(LOG_ERR, MSG_EPOCH_FAILED, "%s", text);
+        memcpy(d->epoch_error, text, sizeof text);
+        daemon_notify_status(d);
+}
+
 static void run_epoch(struct daemon *d)
 {
         struct epoch_workspace w;
@@ -406,29 +425,16 @@ static void run_epoch(struct daemon *d)
         if (r < 0)
                 goto fail;
         d->has_outcome = true;
-        d->last_epoch_error = 0;
+        d->epoch_error[0] = '\0';
         take_decision(d);
         report_changes(d, tier_before, had_outcome);
-        /* Frozen allocations are held, but a capacity that shrank takes them along: where quotas are
-         * the allocations, that is to be written. */
-        if (!d->is_frozen || d->config->enforce == ENFORCE_QUOTA)
-                actuate(d);
+        actuate(d);
         manager_bus_epoch_done(d);
         daemon_notify_status(d);
         return;
 
 fail:
-        /* Said once per cause: the same every epoch would drown it. */
-        if (r != d->last_epoch_error) {
-                if (r == -ENOSPC)
-                        log_plain(LOG_ERR, MSG_EPOCH_FAILED,
-                                  "%zu services but fewer whole percents of CPU to give; everything stays as it is. Use Enforce=both, or fewer services.",
-                                  d->n_players);
-                else
-                        log_errno(LOG_ERR, MSG_EPOCH_FAILED, r,
-                                  "Could not decide this epoch; everything stays as it is");
-        }
-        d->last_epoch_error = r;
+        fail_epoch(d, r);
 }
 
 static int on_epoch(sd_event_source *source, uint64_t usec, void *userdata)

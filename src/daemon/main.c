@@ -49,6 +49,8 @@ void daemon_notify_status(struct daemon *d)
         if (d->config_error)
                 (void)sd_notifyf(0, "STATUS=The configuration has errors, the previous one is in force: %s",
                                  d->config_error);
+        else if (d->epoch_error[0])
+                (void)sd_notifyf(0, "STATUS=%s", d->epoch_error);
         else if (!d->has_outcome)
                 (void)sd_notifyf(0, "STATUS=%s: measuring, the first decision comes at the end of the epoch.",
                                  config_mode_to_string(d->mode));
@@ -286,11 +288,14 @@ static int lock_directory(struct daemon *d)
         d->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (d->lock_fd < 0)
                 return log_errno(LOG_ERR, MSG_STATE_UNUSABLE, -errno, "Could not open %s", path);
-        if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-                return log_errno(LOG_ERR, MSG_STATE_UNUSABLE, -errno,
-                                 "Another coallocd is at work with %s (\"coallocctl restore\" asks it to give everything back)",
-                                 d->runtime_dir);
-        return 0;
+        if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0)
+                return 0;
+        if (errno != EWOULDBLOCK)
+                return log_errno(LOG_ERR, MSG_STATE_UNUSABLE, -errno, "Could not lock %s", path);
+        log_plain(LOG_ERR, MSG_STATE_UNUSABLE,
+                  "Another coallocd is at work with %s. \"coallocctl restore\" asks it to give everything back.",
+                  d->runtime_dir);
+        return -EWOULDBLOCK;
 }
 
 static int load_state(struct daemon *d)

@@ -44,6 +44,16 @@ static uint64_t allocated_usec(const struct daemon *d)
         return usec_of(sum_milli);
 }
 
+/* Why allocations are what they were; "" when they are not held. */
+static const char *hold_reason(const struct daemon *d)
+{
+        if (d->is_frozen)
+                return "frozen";
+        if (!d->has_outcome || d->outcome.gate.verdict != VERDICT_HOLD)
+                return "";
+        return d->outcome.is_frozen ? "rolled-back" : "veto";
+}
+
 /* One getter for all: the name decides. */
 static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *reterr_error)
@@ -89,6 +99,10 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
                 return sd_bus_message_append(reply, "t", d->config->epoch_usec);
         if (strcmp(property, "NextEpochUSec") == 0)
                 return sd_bus_message_append(reply, "t", d->next_epoch_usec);
+        if (strcmp(property, "Hold") == 0)
+                return sd_bus_message_append(reply, "s", hold_reason(d));
+        if (strcmp(property, "EpochError") == 0)
+                return sd_bus_message_append(reply, "s", d->epoch_error);
         if (strcmp(property, "Frozen") == 0)
                 return sd_bus_message_append(reply, "b", (int)d->is_frozen);
         if (strcmp(property, "ConfigError") == 0)
@@ -337,12 +351,24 @@ static void reply_empty_when_released(void *ctx, unsigned n_failed)
         (void)sd_bus_message_unref(m);
 }
 
+/* Whoever asks now would wait for an answer that cannot come. */
+static int refuse_when_stopping(const struct daemon *d, sd_bus_error *error)
+{
+        if (!d->is_stopping)
+                return 0;
+        return sd_bus_error_setf(error, COALLOC_ERROR_STOPPING,
+                                 "coallocd is stopping and gives everything back.");
+}
+
 static int do_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         struct daemon *d = userdata;
         const char *text;
         int mode, r;
 
+        r = refuse_when_stopping(d, error);
+        if (r < 0)
+                return r;
         r = sd_bus_message_read(m, "s", &text);
         if (r < 0)
                 return r;
@@ -363,9 +389,11 @@ static int do_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int do_restore(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        int r = configure_set_mode(userdata, CONFIG_MODE_OBSERVE, reply_when_released,
-                                   sd_bus_message_ref(m));
+        int r = refuse_when_stopping(userdata, error);
 
+        if (r < 0)
+                return r;
+        r = configure_set_mode(userdata, CONFIG_MODE_OBSERVE, reply_when_released, sd_bus_message_ref(m));
         if (r < 0)
                 (void)sd_bus_message_unref(m);
         return r < 0 ? r : 1;
@@ -374,8 +402,11 @@ static int do_restore(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int do_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         struct daemon *d = userdata;
-        int r = daemon_reload(d);
+        int r = refuse_when_stopping(d, error);
 
+        if (r < 0)
+                return r;
+        r = daemon_reload(d);
         if (r < 0)
                 return sd_bus_error_setf(error, COALLOC_ERROR_CONFIG_INVALID, "%s",
                                          d->config_error ?: "out of memory");
@@ -411,6 +442,9 @@ static int do_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (!s || !(s->config || s->is_holder))
                 return sd_bus_error_setf(error, COALLOC_ERROR_NO_SUCH_SERVICE,
                                          "%s has no [Service] section, so it cannot be adopted.", name);
+        if (!s->quota.is_foreign && !s->weight.is_foreign)
+                return sd_bus_error_setf(error, COALLOC_ERROR_NOT_FOREIGN,
+                                         "Nobody else changed %s: there is nothing to adopt.", s->unit);
         actuate_adopt(d, s);
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -461,6 +495,8 @@ static const sd_bus_vtable manager_vtable[] = {
         PROPERTY("Epoch", "t"),
         PROPERTY("EpochUSec", "t"),
         PROPERTY("NextEpochUSec", "t"),
+        PROPERTY("Hold", "s"),
+        PROPERTY("EpochError", "s"),
         PROPERTY("Frozen", "b"),
         PROPERTY("ConfigError", "s"),
         PROPERTY("PressureAvailable", "b"),

@@ -479,6 +479,8 @@ char *service_note(const struct daemon *d, const struct service *s)
                 note = strdup("inside another managed unit: left alone");
         else if (s->systemd->is_active && s->demand.n_missing >= STALE_EPOCHS_MAX)
                 note = strdup("no measurements: given back until there are");
+        else if (s->systemd->is_active && !s->estimate.is_known && s->systemd->n_starting == 0)
+                note = strdup("not enough measurements yet");
         else if (s->is_refused)
                 note = strdup("the kernel did not take the last value; see the journal");
         else if (s->estimate.is_elastic)

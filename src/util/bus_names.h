@@ -12,6 +12,8 @@
 #define COALLOC_ERROR_NO_SUCH_SERVICE "org.coalloc1.NoSuchService"
 #define COALLOC_ERROR_CONFIG_INVALID "org.coalloc1.ConfigInvalid"
 #define COALLOC_ERROR_NO_PLAN_YET "org.coalloc1.NoPlanYet"
+#define COALLOC_ERROR_NOT_FOREIGN "org.coalloc1.NotForeign"
+#define COALLOC_ERROR_STOPPING "org.coalloc1.Stopping"
 #define COALLOC_ERROR_NOT_GIVEN_BACK "org.coalloc1.NotGivenBack"
 
 #define COALLOC_ACTION_CONTROL "org.coalloc1.control"

@@ -703,7 +703,7 @@ static void unit_that_cannot_be_given_back_keeps_nobody_from_their_share(void)
 static void stop_brings_back_values_and_drop_ins_of_others(void)
 {
         struct daemon_host *h = shop("Enforce=both\n");
-        char *text;
+        char *text, *text_after;
 
         fake_systemd_set_own(h->systemd, "shop-db.slice", 3000000, 77);
         /* An administrator's set-property --runtime lies where ours would. */
@@ -715,10 +715,11 @@ static void stop_brings_back_values_and_drop_ins_of_others(void)
                         values_of(h, "shop-db.slice").weight != 77);
         REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
         REQUIRE_NUMBER(h, values_of(h, "shop-job.slice").quota, 3500000);
-        REQUIRE_TEXT(h,
-                     fake_tree_read(h->tree,
-                                    "run/systemd/system.control/shop-job.slice.d/50-CPUQuota.conf", NULL),
-                     text);
+        text_after = fake_tree_read(h->tree,
+                                    "run/systemd/system.control/shop-job.slice.d/50-CPUQuota.conf", NULL);
+        REQUIRE_TEXT(h, text_after, text);
+        free(text);
+        free(text_after);
         REQUIRE_NUMBER(h, values_of(h, "shop-db.slice").weight, 77);
         REQUIRE(h, is_as_it_was(h, "shop-db.slice") && is_as_it_was(h, "shop-web.slice"));
         REQUIRE(h, !fake_tree_exists(h->tree, "run/coalloc/units"));

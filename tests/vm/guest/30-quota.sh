@@ -57,7 +57,8 @@ ok "nobody is below its baseline" sh -c '. /lab/guest/lib.sh; . /lab/guest/daemo
     for u in shop-web shop-app shop-db; do quota_at_least $u.slice 20 || exit 1; done; quota_at_least batch.slice 5'
 is "the hog makes the host congested" "$(property Tier)" congested
 
-# Demand moves from the hog to the shop; two epochs later so have the quotas.
+# Demand moves from the hog to the shop; two epochs later so have the quotas. (The first of the three
+# that pass had begun before.)
 app_before=$(quota_percent_of shop-app.slice)
 batch_before=$(quota_percent_of batch.slice)
 load_stop >/dev/null
