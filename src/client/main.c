@@ -45,7 +45,7 @@ static const struct verb {
           "Check the configuration, or these files" },
         { "doctor", "", 0, 0, TAKES_JSON | TAKES_ROOT, verb_doctor,
           "Check the host, and say what to do" },
-        { "mode", "[enforce|observe]", 0, 1, TAKES_BUS, verb_mode,
+        { "mode", "[enforce|observe]", 0, 1, TAKES_JSON | TAKES_BUS, verb_mode,
           "Show the mode, or set it until the next start" },
         { "freeze", "", 0, 0, TAKES_BUS, verb_freeze, "Hold every allocation until thaw" },
         { "thaw", "", 0, 0, TAKES_BUS, verb_thaw, "Let allocations change again" },
@@ -101,7 +101,7 @@ static int print_help(void)
                 (void)printf("  %-24s %s\n", left, verbs[i].summary);
         }
         (void)printf("\nOptions:\n"
-                     "     --json              JSON (status, explain, plan, verify, doctor)\n"
+                     "     --json              JSON (status, explain, plan, verify, doctor, mode)\n"
                      "  -H --host=[USER@]HOST  The coallocd of another host, through ssh\n"
                      "  -M --machine=NAME      The coallocd of a local container\n"
                      "     --samples=FILE      plan: measurements as JSON; - is standard input\n"

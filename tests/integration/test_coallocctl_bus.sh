@@ -131,6 +131,12 @@ contains "$out" "Gate: reduced: the plan was applied in part: a smaller step was
 
 run mode
 is "$status/$out" 0/enforce "mode shows the mode"
+run mode --json
+is "$status/$err/$out" '0//{"mode":"enforce"}' "mode --json shows the mode"
+run mode --json observe
+is "$status/$err/$out" '0//{"mode":"observe"}' "mode --json says what was set"
+run mode --json enforce
+is "$status/$err/$out" '0//{"mode":"enforce"}' "mode --json asks the daemon what was set"
 run restore
 is "$status/$out" 1/ "restore that failed for two units fails"
 contains "$err" "2 units could not be given back" "restore says how many failed"
