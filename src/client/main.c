@@ -171,7 +171,7 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
         return STATUS_FINE;
 }
 
-int main(int argc, char *argv[])
+static int run(int argc, char *argv[])
 {
         enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_CONFIG, OPTION_NO_LEGEND, OPTION_VERSION, OPTION_ROOT };
         static const struct option options[] = {
@@ -246,11 +246,20 @@ int main(int argc, char *argv[])
         if (status != STATUS_FINE)
                 return status;
 
-        status = v->run(&c, args, n_args);
-        /* A full disk or a closed pipe: what was printed did not arrive. */
-        if (fflush(stdout) != 0 && status == STATUS_FINE) {
+        return v->run(&c, args, n_args);
+}
+
+int main(int argc, char *argv[])
+{
+        int status = run(argc, argv);
+
+        /* A full disk or a closed pipe: what was printed did not arrive. The one place that looks, so
+         * nobody who prints has to; an earlier write that failed left its mark, but not its errno. */
+        if (fflush(stdout) != 0)
                 complain("Could not write the answer: %m");
-                return STATUS_FAILED;
-        }
-        return status;
+        else if (ferror(stdout))
+                complain("Could not write all of the answer.");
+        else
+                return status;
+        return status == STATUS_FINE ? STATUS_FAILED : status;
 }

@@ -248,9 +248,9 @@ static int plan_samples(const struct client *c, struct json_object **ret)
         if (r == -ENOMEM)
                 return out_of_memory();
         if (r == -ENOSPC) {
-                complain("%s: enforce: quotas are whole percents, and %zu services are more than there "
-                         "are percents to give; raise capacity_milli, or use \"both\" or \"weight\".",
-                         file, request->n_services);
+                complain("%s: enforce: quotas are whole percents, and %zu service%s more than there are "
+                         "percents to give; raise capacity_milli, or use \"both\" or \"weight\".",
+                         file, request->n_services, request->n_services == 1 ? " is" : "s are");
                 return STATUS_FAILED;
         }
         if (r < 0) {

@@ -126,7 +126,8 @@ refuses '{"capacity_milli":1000,"services":[{"name":"a","need_milli":NaN}]}' "Na
 refuses '{"capacity_milli":1000,"services":[{"name":"a","floor_milli":3,"baseline_milli":2}]}' "floor above baseline" floor_milli 3 2 '"a"'
 refuses '{"capacity_milli":1000,"services":[{"name":"a","baseline_milli":3,"max_milli":2}]}' "baseline above max" baseline_milli max_milli
 refuses '{"services":[]}' "no capacity" capacity_milli
-refuses '{"capacity_milli":20,"enforce":"quota","services":[{"name":"a"},{"name":"b"},{"name":"c"}]}' "too few percents" enforce "3 services"
+refuses '{"capacity_milli":20,"enforce":"quota","services":[{"name":"a"},{"name":"b"},{"name":"c"}]}' "too few percents" enforce "3 services are more"
+refuses '{"capacity_milli":5,"enforce":"quota","services":[{"name":"a"}]}' "not one percent" enforce "1 service is more"
 
 run plan --json --samples "$dir/absent.json"
 is "$status" 1 "a file that is not there"
@@ -200,6 +201,15 @@ done
 if [ -w /dev/full ]; then
         "$ctl" plan --json --samples "$dir/many.json" >/dev/full 2>"$dir/err"
         is "$?" 1 "an answer that cannot be written is a failure"
+        contains "$(cat "$dir/err")" "Could not write" "an answer that cannot be written: said so"
+        printf '[Service x]\nUnit=x.slice\n' >"$dir/good.conf"
+        printf '%s' '{"capacity_milli":1000,"services":[]}' >"$dir/q.json"
+        for said in --help --version "verify $dir/good.conf" doctor "plan --samples $dir/q.json"; do
+                # shellcheck disable=SC2086
+                "$ctl" $said >/dev/full 2>"$dir/err"
+                is "$?" 1 "${said%% *} into a full disk fails"
+                contains "$(cat "$dir/err")" "Could not write" "${said%% *} into a full disk says so"
+        done
 fi
 
 done_testing
