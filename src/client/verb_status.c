@@ -55,10 +55,12 @@ static const struct field host_fields[] = {
         { "PotentialTrend", "potential_trend", FIELD_NUMBER },
         { "StepSize", "step_size", FIELD_NUMBER },
         { "Verdict", "verdict", FIELD_SAME },
+        { "Hold", "hold", FIELD_SAME },
         { "Epoch", "epoch", FIELD_SAME },
         { "EpochUSec", "epoch_sec", FIELD_SPAN },
         { "Frozen", "frozen", FIELD_SAME },
         { "ConfigError", "config_error", FIELD_SAME },
+        { "EpochError", "epoch_error", FIELD_SAME },
         { "PressureAvailable", "pressure_available", FIELD_SAME },
 };
 
@@ -173,7 +175,7 @@ static int print_json(const struct client *c, struct json_object *host, struct j
 
 static void print_label(const char *label)
 {
-        (void)printf("%*s: ", LABEL_WIDTH - 2, label);
+        (void)printf("%*s%s", LABEL_WIDTH - 2, label, *label ? ": " : "  ");
 }
 
 __attribute__((format(printf, 3, 4))) static void print_line(const char *label, enum term_style style,
@@ -212,14 +214,35 @@ static void print_cpu(struct json_object *host)
                    host_cpu(unmanaged, host, "UnmanagedUSecPerSec"));
 }
 
+/* How far the last decision is from the bargaining solution, and what the gate made of it. */
+static void print_gate(struct json_object *host)
+{
+        const char *verdict = json_get_text(host, "Verdict", ""), *hold = json_get_text(host, "Hold", "");
+        double trend = json_get_number(host, "PotentialTrend");
+        /* A daemon that does not say why it holds still says that it does. */
+        const char *what = *words_hold(hold) ? words_hold(hold) : words_verdict(verdict);
+        bool is_holding = *hold || strcmp(verdict, "hold") == 0;
+        char potential[FORMAT_MAX], difference[FORMAT_MAX], change[64] = "";
+
+        /* Of V between epochs, most is the work of changing needs: no word that blames or praises. */
+        if (trend == 0)
+                (void)snprintf(change, sizeof change, ", unchanged since the last epoch");
+        else if (!isnan(trend))
+                (void)snprintf(change, sizeof change, ", %s%s since the last epoch", trend > 0 ? "+" : "",
+                               words_number(difference, trend));
+        print_line("Gate", is_holding ? TERM_WARN : TERM_PLAIN, "V %s (0 is the bargaining solution)%s%s%s",
+                   words_number(potential, json_get_number(host, "Potential")), change,
+                   *what ? "; " : "", what);
+}
+
 static void print_decision(struct json_object *host)
 {
-        const char *tier = json_get_text(host, "Tier", ""), *verdict = json_get_text(host, "Verdict", "");
-        double trend = json_get_number(host, "PotentialTrend");
-        char scarcity[FORMAT_MAX], price[FORMAT_MAX], potential[FORMAT_MAX], change[FORMAT_MAX];
+        const char *tier = json_get_text(host, "Tier", "");
+        char scarcity[FORMAT_MAX], price[FORMAT_MAX];
 
         if (!*tier) {
-                print_line("Tier", TERM_DIM, "none yet: the first epoch is still being measured");
+                print_line("Tier", TERM_DIM, "none yet: %s", *json_get_text(host, "EpochError", "") ?
+                           "no epoch has ended with a decision" : "the first epoch is still being measured");
                 return;
         }
         print_line("Tier", strcmp(tier, "uncongested") == 0 ? TERM_PLAIN : TERM_WARN, "%s. %s", tier,
@@ -229,15 +252,7 @@ static void print_decision(struct json_object *host)
                    "more milli-CPU is worth %s",
                    words_number(scarcity, json_get_number(host, "Scarcity")),
                    words_number(price, json_get_number(host, "ShadowPrice")));
-        if (isnan(trend) || trend == 0)
-                (void)snprintf(change, sizeof change, "steady");
-        else
-                (void)snprintf(change, sizeof change, "%s by %s", trend < 0 ? "falling" : "rising",
-                               words_number((char[FORMAT_MAX]) { 0 }, fabs(trend)));
-        print_line("Gate", strcmp(verdict, "hold") == 0 ? TERM_WARN : TERM_PLAIN,
-                   "V %s, %s (0 is the bargaining solution)%s%s",
-                   words_number(potential, json_get_number(host, "Potential")), change,
-                   *words_verdict(verdict) ? "; " : "", words_verdict(verdict));
+        print_gate(host);
 }
 
 static void print_epoch(const struct client *c, struct json_object *host)
@@ -258,6 +273,7 @@ static void print_host(const struct client *c, struct json_object *host)
 {
         const char *mode = json_get_text(host, "Mode", "unknown");
         const char *config_error = json_get_text(host, "ConfigError", "");
+        const char *epoch_error = json_get_text(host, "EpochError", "");
         bool is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
         bool is_enforcing = strcmp(mode, "enforce") == 0;
 
@@ -269,6 +285,11 @@ static void print_host(const struct client *c, struct json_object *host)
                 print_line("Config", TERM_BAD, "%s", config_error);
                 print_line("", TERM_BAD, "The last good configuration stays in force. Correct the file, "
                            "`coallocctl verify`, `coallocctl reload`.");
+        }
+        if (*epoch_error) {
+                print_line("Error", TERM_BAD, "%s", epoch_error);
+                if (*json_get_text(host, "Tier", ""))
+                        print_line("", TERM_BAD, "What follows is the last decision that was made.");
         }
         if (json_get_bool(host, "Frozen"))
                 print_line("Frozen", TERM_WARN, "No allocation changes until `coallocctl thaw`.");

@@ -71,6 +71,18 @@ const char *words_verdict(const char *verdict)
         return MEANING_OF(meanings, verdict);
 }
 
+const char *words_hold(const char *hold)
+{
+        static const struct meaning meanings[] = {
+                { "veto", "the plan was vetoed, as V would not have fallen: the allocations before it stay" },
+                { "frozen", "frozen by an administrator: the allocations stay until `coallocctl thaw`" },
+                { "rolled-back", "rolled back after epochs that made things worse: earlier allocations hold "
+                                 "for a few epochs, then it goes on by itself" },
+        };
+
+        return MEANING_OF(meanings, hold);
+}
+
 const char *words_mode(const char *mode, const char *enforce)
 {
         static const struct meaning meanings[] = {

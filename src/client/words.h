@@ -20,5 +20,8 @@ const char *words_tier(const char *tier);
 /* What the gate did. */
 const char *words_verdict(const char *verdict);
 
+/* Why allocations are held, and how that ends; on "" and on an unknown reason, "". */
+const char *words_hold(const char *hold);
+
 /* How a mode and Enforce= act: "enforcing with quotas and weights", "observing only: ..." */
 const char *words_mode(const char *mode, const char *enforce);

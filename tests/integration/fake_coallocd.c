@@ -3,7 +3,9 @@
 /* Not coallocd: the same face on the bus with answers that never change, so that what coallocctl
  * makes of them can be compared byte for byte.
  *
- *      fake_coallocd [observe|hostile]      prints "ready" when the name is taken, ends with the bus */
+ *      fake_coallocd [observe|hostile|old|undecided|failing|veto|rolled-back]
+ *
+ * Prints "ready" when the name is taken, ends with the bus. */
 
 #include "util/cleanup.h"
 
@@ -21,7 +23,12 @@ static struct {
         bool is_hostile;                /* odd answers */
         bool is_frozen;
         const char *config_error;
-} fake = { .mode = "enforce", .config_error = "" };
+        const char *epoch_error;
+        const char *hold;
+        const char *tier;
+        double trend;
+} fake = { .mode = "enforce", .config_error = "", .epoch_error = "", .hold = "", .tier = "congested",
+           .trend = -0.5 };
 
 struct fake_service {
         const char *name, *unit, *state, *note;
@@ -192,6 +199,16 @@ static int restore(sd_bus_message *call, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(call, "u", n_failed);
 }
 
+static const char *hold(void)
+{
+        return fake.is_frozen ? "frozen" : fake.hold;
+}
+
+static const char *verdict(void)
+{
+        return *hold() ? "hold" : "apply";
+}
+
 static int get(sd_bus *bus, const char *path, const char *interface, const char *property,
                sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -203,12 +220,12 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
                 { "AllocatedUSecPerSec", 2100000 }, { "UnmanagedUSecPerSec", 120000 },
                 { "Epoch", 42 }, { "EpochUSec", 15000000 }, { "NextEpochUSec", 0 },
         };
-        static const struct {
+        const struct {
                 const char *name;
                 double number;
         } numbers[] = {
                 { "Scarcity", 0.5 }, { "ShadowPrice", INFINITY }, { "Potential", 0.125 },
-                { "PotentialTrend", -0.5 }, { "StepSize", 1 },
+                { "PotentialTrend", fake.trend }, { "StepSize", 1 },
         };
 
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
@@ -224,8 +241,10 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
         return sd_bus_message_append(reply, "s", strcmp(property, "Version") == 0     ? "0.1.0" :
                                                  strcmp(property, "Mode") == 0        ? fake.mode :
                                                  strcmp(property, "Enforce") == 0     ? "both" :
-                                                 strcmp(property, "Tier") == 0        ? "congested" :
-                                                 strcmp(property, "Verdict") == 0     ? "apply" :
+                                                 strcmp(property, "Tier") == 0        ? fake.tier :
+                                                 strcmp(property, "Verdict") == 0     ? verdict() :
+                                                 strcmp(property, "EpochError") == 0  ? fake.epoch_error :
+                                                 strcmp(property, "Hold") == 0        ? hold() :
                                                                                         fake.config_error);
 }
 
@@ -262,17 +281,43 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END
 };
 
+/* What a daemon of yesterday does not have. */
+static const sd_bus_vtable newer_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Hold", "s", get, 0, 0),
+        SD_BUS_PROPERTY("EpochError", "s", get, 0, 0),
+        SD_BUS_VTABLE_END
+};
+
 int main(int argc, char *argv[])
 {
         _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
 
-        if (argc > 1 && strcmp(argv[1], "observe") == 0)
+        const char *how = argc > 1 ? argv[1] : "enforce";
+        bool is_old = strcmp(how, "old") == 0;
+
+        fake.is_hostile = strcmp(how, "hostile") == 0;
+        if (strcmp(how, "observe") == 0)
                 fake.mode = "observe";
-        fake.is_hostile = argc > 1 && strcmp(argv[1], "hostile") == 0;
+        if (strcmp(how, "undecided") == 0)
+                fake.tier = "";
+        if (strcmp(how, "undecided") == 0 || strcmp(how, "failing") == 0)
+                fake.epoch_error = "4 services, but fewer whole percents of CPU to give.";
+        if (is_old || strcmp(how, "veto") == 0)
+                fake.hold = "veto";
+        if (strcmp(how, "veto") == 0)
+                fake.trend = 0.25;
+        if (strcmp(how, "rolled-back") == 0) {
+                fake.hold = "rolled-back";
+                fake.trend = 0;
+        }
 
         int r = sd_bus_open_system(&bus);
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, "/org/coalloc1", "org.coalloc1.Manager", vtable, NULL);
+        if (r >= 0 && !is_old)
+                r = sd_bus_add_object_vtable(bus, NULL, "/org/coalloc1", "org.coalloc1.Manager",
+                                             newer_vtable, NULL);
         if (r >= 0)
                 r = sd_bus_request_name(bus, "org.coalloc1", 0);
         if (r < 0) {

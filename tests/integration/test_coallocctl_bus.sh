@@ -78,7 +78,7 @@ is "$out" "* coallocd 0.1.0, enforcing with quotas and weights
     Tier: congested. Every baseline is kept, but not every need fits: the CPU above the baselines is bargained over.
      CPU: 400% in all; 360% to be shared out, 210% allocated; the rest is kept for what is not managed, which wants 12%
    Price: scarcity 0.5 (0 enough for all, 1 baselines only, 2 nothing); one more milli-CPU is worth infinite
-    Gate: V 0.125, falling by 0.5 (0 is the bargaining solution); the plan was applied whole
+    Gate: V 0.125 (0 is the bargaining solution), -0.5 since the last epoch; the plan was applied whole
    Epoch: 42, one every 15s
 
 SERVICE     UNIT             USE  NEED  BASELINE  ALLOC     QUOTA    WEIGHT  THROTTLED  PRESSURE  NOTE
@@ -104,7 +104,7 @@ is "$(printf '%s\n' "$out" | wc -l | tr -d ' ')" 5 "--no-legend prints the rows 
 
 run status --json
 is "$status/$err" 0/ "status --json is fine"
-contains "$out" '{"version":"0.1.0","mode":"enforce","enforce":"both","tier":"congested","capacity_milli":4000,"bargained_milli":3600,"allocated_milli":2100,"unmanaged_milli":120,"scarcity":0.5,"shadow_price":null,"potential":0.125,"potential_trend":-0.5,"step_size":1,"verdict":"apply","epoch":42,"epoch_sec":15,"frozen":false,"config_error":"","pressure_available":true,"next_epoch_sec":null,"services":[' "the keys of the host"
+contains "$out" '{"version":"0.1.0","mode":"enforce","enforce":"both","tier":"congested","capacity_milli":4000,"bargained_milli":3600,"allocated_milli":2100,"unmanaged_milli":120,"scarcity":0.5,"shadow_price":null,"potential":0.125,"potential_trend":-0.5,"step_size":1,"verdict":"apply","hold":"","epoch":42,"epoch_sec":15,"frozen":false,"config_error":"","epoch_error":"","pressure_available":true,"next_epoch_sec":null,"services":[' "the keys of the host"
 contains "$out" '{"name":"db","unit":"shop-db.slice","managed":true,"active":true,"state":"refused","note":"the kernel did not take it","coalition":"","use_milli":42,"load_milli":42,"need_milli":100,"need_reason":"load","floor_milli":0,"baseline_milli":100,"max_milli":null,"weight":100,"alloc_milli":500,"quota_wanted_milli":500,"quota_applied_milli":500,"quota_read_milli":900,"cpu_weight_wanted":600,"cpu_weight_applied":500,"cpu_weight_read":500,"throttled_ratio":0,"pressure":0,"contention":null,"confidence":null,"satisfied":null,"elastic":null}' "the keys of a service"
 
 # ---- explain, plan ----------------------------------------------------------------------------------
@@ -152,6 +152,8 @@ run freeze
 is "$status" 0 "freeze is fine"
 run status
 contains "$out" "Frozen: No allocation changes until \`coallocctl thaw\`." "status says that it is frozen"
+contains "$out" "since the last epoch; frozen by an administrator: the allocations stay until \`coallocctl thaw\`" \
+        "frozen: the gate's line says what ends it"
 run thaw
 run status --json
 contains "$out" '"frozen":false' "thaw ends the freeze"
@@ -166,6 +168,52 @@ contains "$err" "coallocctl verify" "reload: the next step"
 run status
 contains "$out" "Config: /etc/coalloc.conf:12: Baseline=: 900% is more than the host's 400%" "status shows the error"
 contains "$out" "last good configuration stays in force" "status says what holds meanwhile"
+
+# ---- why nothing changes -------------------------------------------------------------------------------
+
+fake veto
+run status
+contains "$out" "V 0.125 (0 is the bargaining solution), +0.25 since the last epoch; the plan was vetoed, as V would not have fallen: the allocations before it stay" \
+        "a veto is told, and a V that rose without a word of blame"
+run status --json
+contains "$out" '"verdict":"hold","hold":"veto",' "a veto has a key"
+fake rolled-back
+run status
+contains "$out" "V 0.125 (0 is the bargaining solution), unchanged since the last epoch; rolled back after epochs that made things worse: earlier allocations hold for a few epochs, then it goes on by itself" \
+        "a roll-back is told, and that it ends by itself"
+fake failing
+run status
+is "$status" 0 "an epoch that failed is no failure of status"
+is "$(printf '%s\n' "$out" | sed -n 2,4p)" "   Error: 4 services, but fewer whole percents of CPU to give.
+          What follows is the last decision that was made.
+    Tier: congested. Every baseline is kept, but not every need fits: the CPU above the baselines is bargained over." \
+        "why an epoch ended without a decision comes first, golden"
+run status --json
+contains "$out" '"epoch_error":"4 services, but fewer whole percents of CPU to give.","pressure' "so it is in JSON"
+fake undecided
+run status
+is "$(printf '%s\n' "$out" | sed -n 2,4p)" "   Error: 4 services, but fewer whole percents of CPU to give.
+    Tier: none yet: no epoch has ended with a decision
+   Epoch: 42, one every 15s" "no decision ever: none is announced, golden"
+fake old
+run status
+contains "$out" "since the last epoch; the plan was vetoed: the allocations before it stay" \
+        "a daemon that does not know why it holds still says that it does"
+run status --json
+contains "$out" '"verdict":"hold","hold":null,' "what an older daemon does not say is null"
+contains "$out" '"epoch_error":null,' "what an older daemon does not say is null, too"
+
+# ---- an answer that cannot be written ------------------------------------------------------------------
+
+if [ -w /dev/full ]; then
+        fake enforce
+        for verb in status "status --json" "explain web" plan mode "mode --json"; do
+                # shellcheck disable=SC2086
+                "$ctl" $verb >/dev/full 2>"$dir/err"
+                is "$?" 1 "$verb into a full disk fails"
+                contains "$(cat "$dir/err")" "Could not write" "$verb into a full disk says so"
+        done
+fi
 
 # ---- observe, and a daemon that says little ------------------------------------------------------------
 
