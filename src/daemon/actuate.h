@@ -9,10 +9,10 @@
 
 #include "daemon/daemon.h"
 
-/* Starts a round; does nothing in observe mode, when frozen (unless quotas exceed a capacity that shrank),
- * while a round is under way, or when nothing differs. While
- * units are given back it waits for them: a unit that cannot be given back, tried again every epoch, must
- * not keep all others from their share. Ends by itself. */
+/* Starts a round; it ends by itself. Does nothing in observe mode, while a round is under way, when nothing
+ * differs, or when frozen (unless quotas exceed a capacity that shrank). While units are given back it
+ * waits for them: a unit that cannot be given back, tried again every epoch, must not keep all others
+ * from their share. */
 void actuate(struct daemon *d);
 bool actuate_is_busy(const struct daemon *d);
 /* Compares what is in force with what we applied; suspects are looked up over the bus.

@@ -28,8 +28,10 @@
 /* dbus-daemon's system bus allows 128 pending replies a connection; others use ours too. */
 #define SYSTEMD_CALLS_IN_FLIGHT_MAX 64
 
-/* A PID 1 that is well answers in milliseconds. During a reload the clock stands still. */
-#define SYSTEMD_CALL_TIMEOUT_USEC (5 * UINT64_C(1000000))
+/* A PID 1 that is well answers in milliseconds; one that is busy (64 calls of ours before this one, a host
+ * without CPU to spare) takes seconds, and an answer given up is a unit that is not given back. During a
+ * reload the clock stands still. */
+#define SYSTEMD_CALL_TIMEOUT_USEC (20 * UINT64_C(1000000))
 
 /* A reload of thousands of units with generators on a slow disk; also the bound on Reloading(true)
  * without a Reloading(false). */
