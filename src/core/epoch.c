@@ -146,12 +146,18 @@ static struct player player_from(const struct epoch_service *s, double capacity_
         return p;
 }
 
+/* Who comes while everything is held has nothing to hold: it waits, unmanaged. */
+static bool is_newcomer(const struct epoch_service *s)
+{
+        return s->recent_milli[0] < 0;
+}
+
 static double weighted_hardship(const struct epoch_service services[], size_t n)
 {
         double sum = 0, weight = 0;
 
         for (size_t i = 0; i < n; i++)
-                if (services[i].is_known) {
+                if (services[i].is_known && !is_newcomer(&services[i])) {
                         sum += services[i].weight * services[i].hardship;
                         weight += services[i].weight;
                 }
@@ -172,12 +178,6 @@ static double protected_level(const struct player *p, enum tier tier)
         }
 }
 
-/* Who comes while everything is held has nothing to hold: it waits, unmanaged. */
-static bool is_newcomer(const struct epoch_service *s)
-{
-        return s->recent_milli[0] < 0;
-}
-
 /* What a service had so many epochs ago. It keeps what it has now if it did not exist then, or if
  * nothing is known of it now. */
 static int64_t past_of(const struct epoch_service *s, size_t age)
@@ -187,13 +187,20 @@ static int64_t past_of(const struct epoch_service *s, size_t age)
         return max_of(s->recent_milli[0], 0);
 }
 
-static double total_load(const struct epoch_service services[], size_t n)
+/* What those offer who took part an epoch ago; NAN if one of them is gone: hardship is a mean, and who
+ * leaves moves it without anybody's fault. */
+static double compared_load(const struct epoch_state *state, const struct epoch_service services[],
+                            size_t n)
 {
+        size_t n_compared = 0;
         double sum = 0;
 
         for (size_t i = 0; i < n; i++)
-                sum += services[i].load_milli;
-        return sum;
+                if (!is_newcomer(&services[i])) {
+                        sum += services[i].load_milli;
+                        n_compared++;
+                }
+        return n_compared == state->n_previous ? sum : NAN;
 }
 
 /* The least harmful of the remembered allocations, if it is still possible: within what is bargained
@@ -281,7 +288,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                 w->old[i] = max_of(services[i].recent_milli[0], 0);
         }
         o.hardship = weighted_hardship(services, n);
-        advice = gate_monitor_observe(&next.monitor, last, o.hardship, total_load(services, n));
+        advice = gate_monitor_observe(&next.monitor, last, o.hardship, compared_load(state, services, n));
         o.is_frozen = rules->is_frozen || (has_old && advice != GATE_GO);
         if (has_old && advice == GATE_ROLL_BACK && !rules->is_frozen)
                 o.is_rolled_back = find_better_past(state, services, w->players, n,
@@ -333,6 +340,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
 
         /* nothing can fail from here on */
         next.epoch++;
+        next.n_previous = n_enforced;
         o.record = (struct gate_record) {
                 .epoch = next.epoch,
                 .v_before = o.gate.v_before,

@@ -68,6 +68,7 @@ struct epoch_outcome {
 
 struct epoch_state {
         uint64_t epoch;                 /* counts up by one a call */
+        size_t n_previous;              /* services that had an allocation after the last epoch */
         struct gate_monitor monitor;
         struct gate_history history;    /* storage owned by the caller */
         double recent_hardship[EPOCH_RECENT];

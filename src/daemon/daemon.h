@@ -115,7 +115,7 @@ struct daemon {
         struct config *config;
         char *config_error;             /* of the last attempt, or NULL */
         enum config_mode mode;          /* Mode=, or what an administrator switched to */
-        bool is_frozen;
+        bool is_frozen, was_frozen;     /* by an administrator: now, and when the last epoch was decided */
         unsigned n_cpus;
 
         /* the table: sorted by unit name */

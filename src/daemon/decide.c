@@ -425,6 +425,7 @@ static void run_epoch(struct daemon *d)
         if (r < 0)
                 goto fail;
         d->has_outcome = true;
+        d->was_frozen = d->is_frozen;
         d->epoch_error[0] = '\0';
         take_decision(d);
         report_changes(d, tier_before, had_outcome);

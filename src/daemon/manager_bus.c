@@ -51,7 +51,9 @@ static const char *hold_reason(const struct daemon *d)
                 return "frozen";
         if (!d->has_outcome || d->outcome.gate.verdict != VERDICT_HOLD)
                 return "";
-        return d->outcome.is_frozen ? "rolled-back" : "veto";
+        if (d->outcome.is_frozen)
+                return d->was_frozen ? "" : "rolled-back";
+        return "veto";
 }
 
 /* One getter for all: the name decides. */
