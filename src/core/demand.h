@@ -135,8 +135,8 @@ struct demand_estimate {
 /**
  * demand_estimate() - close the window of an epoch
  *
- * Not known means: fewer than a third of the expected samples arrived, or a single one; need is then the baseline, load the last one known, and the caller keeps the allocation
- * as it is. The window starts again in either case.
+ * Not known means: fewer than a third of the expected samples arrived, or a single one; need is then
+ * the baseline, load the last one known, and the caller keeps the allocation as it is. The window starts again in either case.
  */
 void demand_estimate(struct demand_state *s, const struct demand_context *c,
                      struct demand_estimate *ret);

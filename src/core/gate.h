@@ -38,12 +38,14 @@ struct gate_model {
  * @reference_milli: array of n that the gate fills with its own solution
  *
  * A player without weight, or whose upper level is less than a thousandth of a milli above its lower
- * one, does not bargain: it costs nothing between its levels. Where the lower levels use up all capacity the solution is that corner: the shadow
- * price is infinite, the penalties are finite all the same. Where capacity is no constraint (everybody
- * at the upper level) the price is 0 and an excess of the sum costs a token of 0.001 max w / capacity.
+ * one, does not bargain: it costs nothing between its levels. Where the lower levels use up all capacity
+ * the solution is that corner: the shadow price is infinite, the penalties are finite all the same.
+ * Where capacity is no constraint (everybody at the upper level) the price is 0 and an excess of the sum
+ * costs a token of 0.001 max w / capacity.
  *
- * Levels and capacity should be whole milli, as market_round() leaves them. With fractions, where the lower levels use up capacity, no
- * whole allocation is near the solution, and what rounding costs may outweigh what a change gains.
+ * Levels and capacity should be whole milli, as market_round() leaves them. With fractions, where the
+ * lower levels use up capacity, no whole allocation is near the solution, and what rounding costs may
+ * outweigh what a change gains.
  *
  * Cost: O(n) per bisection step, some sixty steps; no allocation.
  *

@@ -71,8 +71,8 @@ typedef void (*give_back_done_fn)(void *ctx, unsigned n_failed);
  * @root:    directory that stands for / ("" in production)
  * @units:   names, or NULL for every record in @state; copied. A unit without a record counts as restored
  *
- * Keeps @manager and @state. Ends by calling done(), where the object may be freed. Repeatable: after a crash at any point it goes on where it was. A
- * daemon-reload that an earlier run owes (reload_pending) is done as well.
+ * Keeps @manager and @state. Ends by calling done(), where the object may be freed. Repeatable: after a
+ * crash at any point it goes on where it was. A daemon-reload that an earlier run owes (reload_pending) is done as well.
  *
  * Return: 0; -ENOTCONN without a bus; -ENOMEM; negative errno.
  */
