@@ -8,6 +8,7 @@
 #include "daemon/sense.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
+#include "util/sorted.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,25 +34,14 @@ static bool is_guardian(const char *unit)
 
 /* ---- the table --------------------------------------------------------------------------------- */
 
+static int compare_unit(const void *key, const void *element)
+{
+        return strcmp(key, (*(struct service *const *)element)->unit);
+}
+
 static size_t position_of(const struct daemon *d, const char *unit, bool *ret_found)
 {
-        size_t low = 0, high = d->n_services;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int order = strcmp(d->services[middle]->unit, unit);
-
-                if (order == 0) {
-                        *ret_found = true;
-                        return middle;
-                }
-                if (order < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        *ret_found = false;
-        return low;
+        return sorted_position(unit, d->services, d->n_services, sizeof *d->services, compare_unit, ret_found);
 }
 
 struct service *services_find(struct daemon *d, const char *unit)

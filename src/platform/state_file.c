@@ -12,6 +12,7 @@
 
 #include "util/cleanup.h"
 #include "util/read_all.h"
+#include "util/sorted.h"
 #include "util/unit_name.h"
 
 #define FILE_NAME "units"
@@ -63,25 +64,14 @@ void state_file_done(struct state_file *s)
         *s = (struct state_file) { 0 };
 }
 
-/* Where the unit is, or where it would have to be. */
+static int compare_unit(const void *key, const void *element)
+{
+        return strcmp(key, ((const struct state_record *)element)->unit);
+}
+
 static size_t position(const struct state_file *s, const char *unit, bool *ret_is_there)
 {
-        size_t low = 0, high = s->n_records;
-
-        *ret_is_there = false;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int order = strcmp(s->records[middle].unit, unit);
-                if (order == 0) {
-                        *ret_is_there = true;
-                        return middle;
-                }
-                if (order < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return sorted_position(unit, s->records, s->n_records, sizeof *s->records, compare_unit, ret_is_there);
 }
 
 struct state_record *state_file_find(struct state_file *s, const char *unit)
