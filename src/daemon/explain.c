@@ -123,7 +123,8 @@ static void say_market(json_object *out, struct daemon *d, const struct service 
                 say(out, "That covers every baseline but not every need (congested): what is above the baselines is divided by Nash bargaining.");
                 break;
         case TIER_OVERLOADED:
-                say(out, "That does not cover the baselines (overloaded): they are scaled down, nobody falls below its floor.");
+                say(out, "That does not cover the baselines (overloaded): they are scaled down (Overload=%s), nobody falls below its floor.",
+                    overload_rule_to_string(d->config->overload));
                 break;
         default:
                 say(out, "That does not even cover the floors (starved): they are scaled down.");

@@ -253,10 +253,13 @@ static int check_host(struct daemon *d)
         int r;
 
         r = cgroup_find_mount(d->root, &mode, &d->mount);
-        if (r < 0 || mode != CGROUP_UNIFIED) {
-                log_errno(LOG_ERR, MSG_HOST_UNFIT, r,
-                          "This host has no unified cgroup v2 hierarchy; boot with systemd.unified_cgroup_hierarchy=1 (coallocctl doctor tells more)");
-                return r < 0 ? r : -EOPNOTSUPP;
+        if (r < 0)
+                return log_errno(LOG_ERR, MSG_HOST_UNFIT, r, "Could not find out how cgroups are mounted");
+        if (mode != CGROUP_UNIFIED) {
+                log_plain(LOG_ERR, MSG_HOST_UNFIT,
+                          "The cgroup hierarchy of this host is %s, coalloc needs the unified one (v2): boot with systemd.unified_cgroup_hierarchy=1. coallocctl doctor tells more.",
+                          cgroup_mode_to_string(mode));
+                return -EOPNOTSUPP;
         }
         r = host_cpu_open(d->root, d->mount, &d->host);
         if (r < 0) {

@@ -18,7 +18,6 @@
 #include <string.h>
 
 struct manager_bus {
-        struct daemon *d;
         sd_bus *own;                    /* --publish=: a connection of our own; else NULL */
         sd_bus *bus;                    /* where we are published; borrowed from systemd_manager */
         sd_bus_slot *manager_slot, *service_slot, *enumerator_slot, *name_slot;
@@ -670,7 +669,6 @@ int manager_bus_attach(struct daemon *d, sd_bus *bus)
                 b = calloc(1, sizeof *b);
                 if (!b)
                         return -ENOMEM;
-                b->d = d;
                 d->bus = b;
         }
         drop_slots(b);
