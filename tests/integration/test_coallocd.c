@@ -698,6 +698,38 @@ static void unit_that_cannot_be_given_back_keeps_nobody_from_their_share(void)
         stop(h);
 }
 
+/* ---- telling why ------------------------------------------------------------------------------- */
+
+static bool says(struct daemon_host *h, const char *method, const char *argument, const char *part)
+{
+        char *text = daemon_host_answer(h, method, argument);
+        bool found = strstr(text, part) != NULL;
+
+        free(text);
+        return found;
+}
+
+static void explain_tells_what_was_measured_decided_and_set(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        REQUIRE(h, says(h, "Explain", "shop-web.slice", "Nothing is decided"));
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_epochs(h, 1);
+        REQUIRE(h, says(h, "Explain", "shop-web.slice", "is bargained over."));
+        REQUIRE(h, says(h, "Explain", "shop-web.slice", "The gate says"));
+        REQUIRE(h, says(h, "Explain", "shop-web.slice", "With Enforce=quota its CPUQuota= is that allocation"));
+        /* By the name of its section, too; and a slice that is only measured is never changed. */
+        REQUIRE(h, says(h, "Explain", "web", "\"unit\":\"shop-web.slice\""));
+        REQUIRE(h, says(h, "Explain", "shop.slice", "measured and shown, never changed"));
+        REQUIRE(h, says(h, "Plan", NULL, "\"gate\":{\"v_before\":"));
+        REQUIRE(h, says(h, "Plan", NULL, "\"name\":\"web\",\"market_milli\":"));
+        fake_systemd_set_state(h->systemd, "shop-web.slice", "inactive", "dead");
+        WAIT(h, says(h, "Explain", "shop-web.slice", "is not running"));
+        stop(h);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------- */
 
 static void stop_brings_back_values_and_drop_ins_of_others(void)
@@ -897,6 +929,7 @@ static const struct {
         /* the long ones first */
         CASE(unit_without_data_is_given_back_after_four_epochs),
         CASE(nothing_is_logged_or_written_on_every_epoch),
+        CASE(explain_tells_what_was_measured_decided_and_set),
         CASE(at_most_64_calls_are_under_way_in_a_storm),
         CASE(call_that_times_out_is_tried_again),
         CASE(refused_value_is_noticed_and_said_once),

@@ -219,21 +219,38 @@ int daemon_host_call(struct daemon_host *h, const char *method, const char *argu
         return r;
 }
 
+static char *answer_to(struct daemon_host *h, sd_bus_message *m)
+{
+        sd_bus_message *reply = call(h, m);
+        const char *text;
+        char *copy;
+
+        MUST(h, sd_bus_message_read(reply, "s", &text));
+        copy = strdup(text);
+        if (!copy)
+                die(h, "copy", ENOMEM);
+        sd_bus_message_unref(reply);
+        return copy;
+}
+
+char *daemon_host_answer(struct daemon_host *h, const char *method, const char *argument)
+{
+        sd_bus_message *m = NULL;
+
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, COALLOC_PATH,
+                                               COALLOC_INTERFACE, method));
+        if (argument)
+                MUST(h, sd_bus_message_append(m, "s", argument));
+        return answer_to(h, m);
+}
+
 char *daemon_host_introspect(struct daemon_host *h, const char *path)
 {
-        sd_bus_message *m = NULL, *reply;
-        const char *text;
-        char *xml;
+        sd_bus_message *m = NULL;
 
         MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, path,
                                                "org.freedesktop.DBus.Introspectable", "Introspect"));
-        reply = call(h, m);
-        MUST(h, sd_bus_message_read(reply, "s", &text));
-        xml = strdup(text);
-        if (!xml)
-                die(h, "copy", ENOMEM);
-        sd_bus_message_unref(reply);
-        return xml;
+        return answer_to(h, m);
 }
 
 static sd_bus_message *get(struct daemon_host *h, const char *unit, const char *property)

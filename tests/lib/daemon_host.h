@@ -80,6 +80,8 @@ unsigned daemon_host_logged(const struct daemon_host *h, const char *text);
 int daemon_host_call(struct daemon_host *h, const char *method, const char *argument, bool is_flag,
                      char reterr_name[static 128]);
 
+/* What a method of the manager answers as one text (Explain, Plan), malloc'd; argument may be NULL. */
+char *daemon_host_answer(struct daemon_host *h, const char *method, const char *argument);
 /* The XML of an object of the daemon, malloc'd. */
 char *daemon_host_introspect(struct daemon_host *h, const char *path);
 /* A property of the manager (unit NULL) or of a service, as text; static buffer. */
