@@ -185,7 +185,7 @@ static int decide(const struct plan_request *request, double headroom_milli, cha
         size_t n = request->n_services;
         _cleanup_free_ struct epoch_service *services = calloc(n + 1, sizeof *services);
         _cleanup_free_ struct epoch_decision *decisions = calloc(n + 1, sizeof *decisions);
-        _cleanup_free_ void *buffer = malloc(epoch_workspace_size(n, 1) + 1);
+        _cleanup_free_ void *buffer = malloc(epoch_workspace_size(n, 1, 0) + 1);
         /* One slice holds them all: what weights among different slices come to, only a host shows. */
         const struct enforce_group root = { .parent = ENFORCE_NO_GROUP,
                                             .prior_weight = CPU_WEIGHT_DEFAULT };
@@ -208,8 +208,8 @@ static int decide(const struct plan_request *request, double headroom_milli, cha
                 .enforce = (enum enforce)request->enforce,
         };
         epoch_state_init(&state, &record, 1);
-        epoch_workspace_init(&workspace, buffer, n, 1);
-        int r = epoch_decide(&state, &rules, services, n, &root, 1, &workspace, decisions,
+        epoch_workspace_init(&workspace, buffer, n, 1, 0);
+        int r = epoch_decide(&state, &rules, services, n, NULL, &root, 1, &workspace, decisions,
                              &group_weight, &outcome);
         if (r < 0)
                 return r;

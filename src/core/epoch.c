@@ -21,6 +21,7 @@ void epoch_state_init(struct epoch_state *s, struct gate_record *records, size_t
                 .history = { .records = records, .size = n_records },
         };
         gate_monitor_init(&s->monitor);
+        s->price = (struct price_memory){ NAN, NAN };
         for (size_t i = 0; i < EPOCH_RECENT; i++)
                 s->recent_hardship[i] = NAN;
 }
@@ -41,12 +42,17 @@ static void *carve(struct carver *c, size_t n, size_t size)
         return c->base ? c->base + at : NULL;
 }
 
-static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n, size_t n_groups)
+static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n, size_t n_groups,
+                              unsigned n_members_max)
 {
         struct carver c = { .base = buffer };
         size_t n_either = n > n_groups ? n : n_groups;
 
-        *w = (struct epoch_workspace) { .n_max = n, .n_groups_max = n_groups };
+        *w = (struct epoch_workspace) {
+                .n_max = n,
+                .n_groups_max = n_groups,
+                .n_members_max = n_members_max,
+        };
         w->players = carve(&c, n, sizeof *w->players);
         w->x = carve(&c, n, sizeof *w->x);
         w->reference = carve(&c, n, sizeof *w->reference);
@@ -73,16 +79,17 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         return c.offset;
 }
 
-size_t epoch_workspace_size(size_t n, size_t n_groups)
+size_t epoch_workspace_size(size_t n, size_t n_groups, unsigned n_members_max)
 {
         struct epoch_workspace w;
 
-        return workspace_carve(&w, NULL, n, n_groups);
+        return workspace_carve(&w, NULL, n, n_groups, n_members_max);
 }
 
-void epoch_workspace_init(struct epoch_workspace *w, void *buffer, size_t n, size_t n_groups)
+void epoch_workspace_init(struct epoch_workspace *w, void *buffer, size_t n, size_t n_groups,
+                          unsigned n_members_max)
 {
-        (void)workspace_carve(w, buffer, n, n_groups);
+        (void)workspace_carve(w, buffer, n, n_groups, n_members_max);
 }
 
 /* ---- stages ------------------------------------------------------------------------------------ */
@@ -242,7 +249,7 @@ static bool find_better_past(const struct epoch_state *state, const struct epoch
 }
 
 int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
-                 const struct epoch_service services[], size_t n,
+                 const struct epoch_service services[], size_t n, struct epoch_graph *graph,
                  const struct enforce_group groups[], size_t n_groups, struct epoch_workspace *w,
                  struct epoch_decision ret[], unsigned ret_group_weight[],
                  struct epoch_outcome *ret_outcome)
@@ -258,6 +265,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
         bool has_old = false;
         int r;
 
+        (void)graph;
         if (n > w->n_max || n_groups > w->n_groups_max || !input_is_sane(rules, services, n))
                 return -EINVAL;
 

@@ -196,7 +196,7 @@ static int make_room(struct daemon *d)
 #undef GROW
                 d->n_players_allocated = more;
         }
-        needed = epoch_workspace_size(d->n_players_allocated, d->n_players_allocated + 1);
+        needed = epoch_workspace_size(d->n_players_allocated, d->n_players_allocated + 1, 0);
         if (needed > d->workspace_size) {
                 void *bigger = realloc(d->workspace_buffer, needed);
 
@@ -419,8 +419,8 @@ static void run_epoch(struct daemon *d)
                 .is_frozen = d->is_frozen,
         };
         epoch_workspace_init(&w, d->workspace_buffer, d->n_players_allocated,
-                             d->n_players_allocated + 1);
-        r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, d->enforce_groups, d->n_groups, &w,
+                             d->n_players_allocated + 1, 0);
+        r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, NULL, d->enforce_groups, d->n_groups, &w,
                          d->decisions, d->group_weights, &d->outcome);
         if (r < 0)
                 goto fail;

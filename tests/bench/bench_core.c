@@ -47,10 +47,10 @@ static struct market_tier_view view = { b.lower, b.upper, b.view_weight };
 static void prepare_epoch(size_t n)
 {
         epoch_state_init(&b.epoch, b.records, sizeof b.records / sizeof b.records[0]);
-        b.workspace_buffer = realloc(b.workspace_buffer, epoch_workspace_size(n, 1));
+        b.workspace_buffer = realloc(b.workspace_buffer, epoch_workspace_size(n, 1, 0));
         if (!b.workspace_buffer)
                 exit(EXIT_FAILURE);
-        epoch_workspace_init(&b.workspace, b.workspace_buffer, n, 1);
+        epoch_workspace_init(&b.workspace, b.workspace_buffer, n, 1, 0);
         for (size_t i = 0; i < n; i++)
                 b.services[i] = (struct epoch_service){
                         .floor_milli = b.players[i].floor_milli,
@@ -132,7 +132,7 @@ static int run_epoch(enum enforce enforce, size_t n)
         unsigned root_weight;
         int r;
 
-        r = epoch_decide(&b.epoch, &rules, b.services, n, &root, 1, &b.workspace, b.decisions,
+        r = epoch_decide(&b.epoch, &rules, b.services, n, NULL, &root, 1, &b.workspace, b.decisions,
                          &root_weight, &outcome);
         if (r < 0)
                 return r;

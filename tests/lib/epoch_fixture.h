@@ -56,13 +56,13 @@ static inline struct epoch_service *epoch_fixture_add(struct epoch_fixture *f, d
  * fixture's arrays for empty and warns of reading beyond them. */
 static __attribute__((noinline, unused)) int epoch_fixture_decide(struct epoch_fixture *f)
 {
-        void *buffer = malloc(epoch_workspace_size(f->n, f->n_groups));
+        void *buffer = malloc(epoch_workspace_size(f->n, f->n_groups, 0));
         struct epoch_workspace w;
         int r;
 
         ck_assert_ptr_nonnull(buffer);
-        epoch_workspace_init(&w, buffer, f->n, f->n_groups);
-        r = epoch_decide(&f->state, &f->rules, f->services, f->n, f->groups, f->n_groups, &w,
+        epoch_workspace_init(&w, buffer, f->n, f->n_groups, 0);
+        r = epoch_decide(&f->state, &f->rules, f->services, f->n, NULL, f->groups, f->n_groups, &w,
                          f->decisions, f->group_weights, &f->outcome);
         free(buffer);
         return r;

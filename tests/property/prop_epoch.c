@@ -385,10 +385,10 @@ START_TEST(a_workspace_of_exactly_its_size_gives_what_a_large_one_gives)
                 memcpy(exact, f.decisions, sizeof exact);
 
                 f.state = start;
-                buffer = malloc(epoch_workspace_size(1000, 100));
+                buffer = malloc(epoch_workspace_size(1000, 100, 0));
                 ck_assert_ptr_nonnull(buffer);
-                epoch_workspace_init(&w, buffer, 1000, 100);
-                ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, f.n, f.groups, f.n_groups, &w,
+                epoch_workspace_init(&w, buffer, 1000, 100, 0);
+                ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, f.n, NULL, f.groups, f.n_groups, &w,
                                               f.decisions, f.group_weights, &f.outcome), 0);
                 free(buffer);
                 for (size_t i = 0; i < f.n; i++) {

@@ -548,13 +548,13 @@ START_TEST(more_than_the_workspace_holds_is_refused)
         epoch_fixture_init(&f);
         epoch_fixture_add(&f, 0, 100);
         epoch_fixture_add(&f, 0, 100);
-        ck_assert_uint_le(epoch_workspace_size(1, 1), sizeof buffer);
-        epoch_workspace_init(&w, buffer, 1, 1);
-        ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, 2, f.groups, 1, &w, f.decisions,
+        ck_assert_uint_le(epoch_workspace_size(1, 1, 0), sizeof buffer);
+        epoch_workspace_init(&w, buffer, 1, 1, 0);
+        ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, 2, NULL, f.groups, 1, &w, f.decisions,
                                       f.group_weights, &f.outcome), -EINVAL);
-        ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, 1, f.groups, 2, &w, f.decisions,
+        ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, 1, NULL, f.groups, 2, &w, f.decisions,
                                       f.group_weights, &f.outcome), -EINVAL);
-        ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, 1, f.groups, 1, &w, f.decisions,
+        ck_assert_int_eq(epoch_decide(&f.state, &f.rules, f.services, 1, NULL, f.groups, 1, &w, f.decisions,
                                       f.group_weights, &f.outcome), 0);
 }
 END_TEST

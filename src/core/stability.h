@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Would some members do better on their own? The epsilon-core of a coalition's game.
+ *
+ *      excess e(S, y) = v(S) - sum_S y_i;      y is stable if no proper non-empty S has e > epsilon
+ *
+ * The payoff that members are offered is the core point at the competitive price p of their division,
+ *
+ *      y_i = U_i(x_i) - U_i(e_i) - p (x_i - e_i),
+ *
+ * what it gains by the division plus what it is credited for the CPU it gives. For concave U its excess is
+ * never positive, for any number of members: that is the certificate. Up to COALITION_EXACT_MAX members
+ * every subset is looked at all the same, since a solver or a model may be wrong. An instability is
+ * repaired by moving credits, never CPU. Source: doc/theory.md, Stability. */
+
+#include "core/worth.h"
+
+/* Verdicts compare utilities of this relative accuracy: 1e-7 max(1, v(N)). */
+#define STABILITY_TOLERANCE 1e-7
+
+/* y of the grand coalition's division. */
+void stability_competitive(const struct worth_game *g, const double x_milli[], double price,
+                           double ret_payoff[]);
+
+/**
+ * stability_certificate() - a bound on every excess of the competitive payoff, without enumeration
+ *
+ * sum over members of what each could gain by choosing its own amount at that price, instead of x_i:
+ * 0 where (x, price) is the competitive equilibrium. Infinite where sums do not agree (x creates CPU).
+ * Cost: O(n).
+ */
+double stability_certificate(const struct worth_game *g, const double x_milli[], double price);
+
+struct stability {
+        double max_excess;              /* over all proper non-empty subsets; -INFINITY where n = 1 */
+        uint32_t blocking;              /* the subset with that excess */
+        bool is_stable;                 /* max_excess <= epsilon + tolerance, and sum y = v(N) */
+};
+
+/* Looks at every subset. Cost: O(2^n). Return: 0; -EINVAL if n is 0, above COALITION_EXACT_MAX, or
+ * something is not finite. */
+int stability_check(const double worth[], unsigned n, const double payoff[], double epsilon,
+                    struct stability *ret);
+
+/**
+ * stability_repair() - the nearest payoff in the epsilon-core
+ * @payoff: in: efficient or not; out: the projection; sum v(N)
+ * @scratch: 2^n entries
+ * @max_iterations: sweeps over all subsets
+ *
+ * Dykstra's projection on the half-spaces of all subsets within sum y = v(N) (Hildreth's method). What
+ * moves are credits: their sum is zero, no CPU moves.
+ *
+ * Return: 0; 1 if it did not get there (the epsilon-core may be empty): payoff untouched; -EINVAL.
+ */
+int stability_repair(const double worth[], unsigned n, double epsilon, unsigned max_iterations,
+                     double scratch[], double payoff[]);
