@@ -34,16 +34,21 @@ double latency_margin(double load_milli);
  * @measured_ms: > 0
  * @at_milli:    what the service held when it was measured
  *
- * One point, one unknown: work = (measured - other) * max(at - load, margin).
+ * One point, one unknown: work = (measured - other) * max(at - load, margin). Who held less than its
+ * load and the margin was overloaded when it was measured: its queue was still growing and the figure
+ * belongs to no amount of CPU, so it is taken for that at the margin.
  *
- * Return: 0; -EINVAL if an input is not finite, negative, or the measured latency is 0.
+ * Return: 0; -EINVAL if an input is not finite, negative, or the measured latency is 0, or if the model
+ * would not be valid. @ret is untouched then.
  */
 int latency_calibrate(double load_milli, double other_ms, double measured_ms, double at_milli,
                       struct latency_model *ret);
 
-/* The model of a service whose latency nobody measured: `work_milli_ms` a request, nothing but CPU. */
+/* The model of a service whose latency nobody measured: `work_milli_ms` a request, nothing but CPU. As
+ * valid as its arguments are. */
 struct latency_model latency_from_load(double load_milli, double work_milli_ms);
 
+/* Every part is finite and in its range, and so are latency and slope for every amount >= 0. */
 bool latency_model_is_valid(const struct latency_model *m);
 
 double latency_ms(const struct latency_model *m, double x_milli);
