@@ -752,6 +752,104 @@ static int add_number(struct json_object *o, const char *key, double number)
         return add(o, key, json_object_new_double_s(number, format_shortest(text, number)));
 }
 
+/* Adds a new list to an object, which owns it from then on. Return: the list, or NULL. */
+static struct json_object *add_list(struct json_object *o, const char *key)
+{
+        struct json_object *list = json_object_new_array();
+
+        return add(o, key, list) < 0 ? NULL : list;
+}
+
+/* Appends and hands over. */
+static int append(struct json_object *list, struct json_object *member)
+{
+        if (!member)
+                return -ENOMEM;
+        if (json_object_array_add(list, member) < 0) {
+                json_object_put(member);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Names of those members whose bit is set. */
+static int add_members(struct json_object *o, const char *key, const struct plan_answer *answer,
+                       const struct plan_answer_coalition *k, uint32_t mask)
+{
+        struct json_object *list = add_list(o, key);
+        int r = list ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < k->n_members && r >= 0; i++)
+                if (mask >> i & 1)
+                        r = append(list, json_object_new_string(answer->names[k->members[i]]));
+        return r;
+}
+
+static int add_values(struct json_object *o, const char *key, const double values[], size_t n)
+{
+        struct json_object *list = add_list(o, key);
+        char text[NUMBER_TEXT_MAX];
+        int r = list ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = append(list, json_object_new_double_s(values[i], format_shortest(text, values[i])));
+        return r;
+}
+
+static int format_value(const struct plan_answer *answer, const struct plan_answer_coalition *k,
+                        struct json_object *o)
+{
+        static const char *const unknown[] = { "value",    "stable",  "max_excess",
+                                               "blocking", "shapley", "imputation" };
+        int r = 0;
+
+        if (!k->is_valued) {
+                for (size_t i = 0; i < N(unknown) && r >= 0; i++)
+                        r = add_null(o, unknown[i]);
+                return r;
+        }
+        r = add_number(o, "value", k->worth);
+        if (r >= 0)
+                r = add(o, "stable", json_object_new_boolean(k->is_stable));
+        if (r >= 0)
+                r = add_number(o, "max_excess", k->max_excess);
+        if (r >= 0)
+                r = add_members(o, "blocking", answer, k, k->is_stable ? 0 : k->blocking);
+        if (r >= 0)
+                r = add_values(o, "shapley", k->shapley, k->n_members);
+        if (r >= 0)
+                r = add_values(o, "imputation", k->imputation, k->n_members);
+        return r;
+}
+
+static int format_coalition(const struct plan_answer *answer, const struct plan_answer_coalition *k,
+                            struct json_object *o)
+{
+        int r = add(o, "id", json_object_new_string(answer->names[k->members[0]]));
+        if (r >= 0)
+                r = add_members(o, "members", answer, k, UINT32_MAX);
+        if (r >= 0)
+                r = format_value(answer, k, o);
+        if (r >= 0)
+                r = add(o, "formed", json_object_new_boolean(k->is_formed));
+        if (r >= 0)
+                r = add_number(o, "price", k->price);
+        return r;
+}
+
+static int format_coalitions(const struct plan_answer *answer, struct json_object *list)
+{
+        for (size_t i = 0; i < answer->n_coalitions; i++) {
+                struct json_object *o = json_object_new_object();
+                int r = append(list, o);
+                if (r >= 0)
+                        r = format_coalition(answer, &answer->coalitions[i], o);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int format_service(const struct plan_answer_service *s, struct json_object *o)
 {
         int r = add(o, "name", json_object_new_string(s->name));
@@ -768,9 +866,10 @@ static int format_service(const struct plan_answer_service *s, struct json_objec
                 r = s->cpu_weight == 0 ? add_null(o, "cpu_weight") :
                                          add(o, "cpu_weight", json_object_new_int64(s->cpu_weight));
         if (r >= 0)
-                r = add_null(o, "coalition");
+                r = s->coalition ? add(o, "coalition", json_object_new_string(s->coalition)) :
+                                   add_null(o, "coalition");
         if (r >= 0)
-                r = add(o, "credit", json_object_new_int(0));
+                r = add_number(o, "credit", s->credit);
         if (r >= 0)
                 r = add(o, "satisfied", json_object_new_boolean(s->is_satisfied));
         return r;
@@ -780,11 +879,9 @@ static int format_services(const struct plan_answer *answer, struct json_object 
 {
         for (size_t i = 0; i < answer->n_services; i++) {
                 struct json_object *o = json_object_new_object();
-                if (!o || json_object_array_add(list, o) < 0) {
-                        json_object_put(o);
-                        return -ENOMEM;
-                }
-                int r = format_service(&answer->services[i], o);
+                int r = append(list, o);
+                if (r >= 0)
+                        r = format_service(&answer->services[i], o);
                 if (r < 0)
                         return r;
         }
@@ -794,28 +891,25 @@ static int format_services(const struct plan_answer *answer, struct json_object 
 int plan_answer_format(const struct plan_answer *answer, char **ret)
 {
         _cleanup_json_ struct json_object *top = json_object_new_object();
-        struct json_object *services = json_object_new_array();
-        struct json_object *gate = json_object_new_object();
-        int r;
+        struct json_object *services = NULL, *coalitions = NULL, *gate = NULL;
+        int r = top ? 0 : -ENOMEM;
 
-        if (!top || !services || !gate) {
-                json_object_put(services);
-                json_object_put(gate);
-                return -ENOMEM;
-        }
-        r = add(top, "tier", json_object_new_string(tier_to_string(answer->tier)));
+        if (r >= 0)
+                r = add(top, "tier", json_object_new_string(tier_to_string(answer->tier)));
         if (r >= 0)
                 r = add_number(top, "scarcity", answer->scarcity);
         if (r >= 0)
                 r = add_number(top, "shadow_price", answer->shadow_price);
-        /* From here on the lists belong to the top object. */
-        int r_services = add(top, "services", services);
-        int r_coalitions = add(top, "coalitions", json_object_new_array());
-        int r_gate = add(top, "gate", gate);
-        if (r < 0 || r_services < 0 || r_coalitions < 0 || r_gate < 0)
-                return -ENOMEM;
-
-        r = format_services(answer, services);
+        if (r >= 0 && !(services = add_list(top, "services")))
+                r = -ENOMEM;
+        if (r >= 0)
+                r = format_services(answer, services);
+        if (r >= 0 && !(coalitions = add_list(top, "coalitions")))
+                r = -ENOMEM;
+        if (r >= 0)
+                r = format_coalitions(answer, coalitions);
+        if (r >= 0)
+                r = add(top, "gate", gate = json_object_new_object());
         if (r >= 0)
                 r = add_number(gate, "v_before", answer->v_before);
         if (r >= 0)

@@ -100,6 +100,23 @@ struct plan_answer_service {
         int64_t quota_milli;            /* QUOTA_NONE_MILLI: null */
         unsigned cpu_weight;            /* 0: null */
         bool is_satisfied;
+        const char *coalition;          /* its id; NULL: null, in none */
+        double credit;                  /* after settling */
+};
+
+/* A coalition goes by the name of its first member. */
+struct plan_answer_coalition {
+        const size_t *members;          /* indices into the names of the answer */
+        size_t n_members;               /* 1 .. 32 */
+        bool is_formed;                 /* false: its members act as single players */
+        double price;                   /* of its CPU; NAN: null */
+        bool is_valued;                 /* false: what follows is not known, null */
+        double worth;
+        bool is_stable;
+        double max_excess;
+        uint32_t blocking;              /* by position in the members; said only where it is not stable */
+        const double *shapley;          /* n_members, in their order */
+        const double *imputation;       /* the same */
 };
 
 struct plan_answer {
@@ -108,6 +125,9 @@ struct plan_answer {
         double shadow_price;            /* INFINITY: null */
         const struct plan_answer_service *services;
         size_t n_services;
+        const struct plan_answer_coalition *coalitions;
+        size_t n_coalitions;
+        const char *const *names;       /* of members */
         double v_before;                /* NAN: null */
         double v_after;
         double step;

@@ -221,8 +221,8 @@ END_TEST
 START_TEST(the_answer_says_null_where_there_is_no_number)
 {
         const struct plan_answer_service services[] = {
-                { "we\"b", 0.1, 1, QUOTA_NONE_MILLI, 0, true },
-                { "db", 1.0 / 3, 20, 20, 100, false },
+                { "we\"b", 0.1, 1, QUOTA_NONE_MILLI, 0, true, NULL, 0 },
+                { "db", 1.0 / 3, 20, 20, 100, false, NULL, -0.25 },
         };
         const struct plan_answer answer = {
                 .tier = TIER_CONGESTED, .scarcity = 0.5, .shadow_price = INFINITY, .services = services,
@@ -236,8 +236,75 @@ START_TEST(the_answer_says_null_where_there_is_no_number)
                 "{\"name\":\"we\\\"b\",\"market_milli\":0.1,\"alloc_milli\":1,\"quota_milli\":null,"
                 "\"cpu_weight\":null,\"coalition\":null,\"credit\":0,\"satisfied\":true},"
                 "{\"name\":\"db\",\"market_milli\":0.3333333333333333,\"alloc_milli\":20,\"quota_milli\":20,"
-                "\"cpu_weight\":100,\"coalition\":null,\"credit\":0,\"satisfied\":false}],"
+                "\"cpu_weight\":100,\"coalition\":null,\"credit\":-0.25,\"satisfied\":false}],"
                 "\"coalitions\":[],\"gate\":{\"v_before\":null,\"v_after\":0,\"step\":1,\"verdict\":\"apply\"}}");
+        free(text);
+}
+END_TEST
+
+/* Two coalitions of four services; the second was not valued yet. */
+static char *answer_with_coalitions(const struct plan_answer_coalition *first)
+{
+        static const char *const names[] = { "batch", "web", "db", "\xc3\xa4" };
+        const struct plan_answer_service services[] = {
+                { "web", 100, 90, 90, 100, true, "web", 0.5 },
+        };
+        struct plan_answer_coalition coalitions[] = {
+                *first,
+                { .members = (const size_t[]) { 0, 3 }, .n_members = 2, .price = NAN },
+        };
+        coalitions[0].members = (const size_t[]) { 1, 2 };
+        coalitions[0].n_members = 2;
+        const struct plan_answer answer = {
+                .tier = TIER_CONGESTED, .services = services, .n_services = 1, .coalitions = coalitions,
+                .n_coalitions = 2, .names = names, .v_before = NAN, .step = 1, .verdict = VERDICT_APPLY,
+        };
+        char *text = NULL;
+
+        ck_assert_int_eq(plan_answer_format(&answer, &text), 0);
+        return text;
+}
+
+static void assert_says(const char *text, const char *part)
+{
+        ck_assert_msg(strstr(text, part), "\"%s\" is not in \"%s\"", part, text);
+}
+
+START_TEST(a_coalition_goes_by_its_first_member_and_values_stand_in_their_order)
+{
+        char *text = answer_with_coalitions(&(struct plan_answer_coalition) {
+                .is_formed = true, .price = 0.5, .is_valued = true, .worth = 4.5, .is_stable = true,
+                .max_excess = -0.5, .blocking = 1, .shapley = (const double[]) { 3, 1.5 },
+                .imputation = (const double[]) { 4, 0.5 },
+        });
+
+        assert_says(text, "\"coalition\":\"web\",\"credit\":0.5,");
+        assert_says(text, "{\"id\":\"web\",\"members\":[\"web\",\"db\"],\"value\":4.5,\"stable\":true,"
+                          "\"max_excess\":-0.5,\"blocking\":[],\"shapley\":[3,1.5],\"imputation\":[4,0.5],"
+                          "\"formed\":true,\"price\":0.5}");
+        free(text);
+}
+END_TEST
+
+START_TEST(what_no_valuation_found_is_null)
+{
+        char *text = answer_with_coalitions(&(struct plan_answer_coalition) { .price = NAN });
+
+        assert_says(text, "{\"id\":\"batch\",\"members\":[\"batch\",\"\xc3\xa4\"],\"value\":null,"
+                          "\"stable\":null,\"max_excess\":null,\"blocking\":null,\"shapley\":null,"
+                          "\"imputation\":null,\"formed\":false,\"price\":null}");
+        free(text);
+}
+END_TEST
+
+START_TEST(who_could_do_better_is_named_only_where_a_coalition_is_not_stable)
+{
+        char *text = answer_with_coalitions(&(struct plan_answer_coalition) {
+                .is_valued = true, .worth = 1, .max_excess = 2, .blocking = 2,
+                .shapley = (const double[]) { 0, 1 }, .imputation = (const double[]) { 0, 1 },
+        });
+
+        assert_says(text, "\"stable\":false,\"max_excess\":2,\"blocking\":[\"db\"],");
         free(text);
 }
 END_TEST
@@ -290,6 +357,9 @@ int main(void)
         tcase_add_test(tcase, broken_utf8_is_refused);
         tcase_add_test(tcase, unknown_keys_warn_with_the_nearest_name);
         tcase_add_test(tcase, the_answer_says_null_where_there_is_no_number);
+        tcase_add_test(tcase, a_coalition_goes_by_its_first_member_and_values_stand_in_their_order);
+        tcase_add_test(tcase, what_no_valuation_found_is_null);
+        tcase_add_test(tcase, who_could_do_better_is_named_only_where_a_coalition_is_not_stable);
         tcase_add_test(tcase, numbers_read_back_as_they_were);
         tcase_add_test(tcase, a_name_is_near_only_when_it_could_be_meant);
         suite_add_tcase(suite, tcase);
