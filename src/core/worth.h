@@ -27,18 +27,32 @@ struct member {
         double most_milli;              /* u; finite */
 };
 
-/* A coalition made ready: the breakpoints of all members in the order of price. Plain data, some 3 KiB. */
-#define WORTH_BREAKPOINTS_PER_MEMBER 4
+/* What a member takes as CPU gets cheaper. Instead of the price p we count reach = 1 / sqrt(p): beyond the
+ * margin a member takes load + root * reach, which is linear, so that sums over members are two numbers. */
+struct worth_curve {
+        double root;                    /* sqrt(importance * work) */
+        double start_reach;             /* below: the least level. Here the member takes `jump` at once, */
+        double end_reach;               /* then more and more, and from here on the most level */
+        double jump_milli;              /* on the tangent all CPU has the same worth */
+        double tangent_slope;           /* that worth, utility per milli */
+        double least_cost, most_cost;   /* importance * (T - other) at these levels: other cancels out */
+        double held_cost;               /* the same at the entitlement */
+};
+
+/* A coalition made ready: the ends of the pieces of all members in the order of reach. Plain data, 6 KiB. */
+#define WORTH_BREAKPOINTS_PER_MEMBER 2
 struct worth_game {
         unsigned n;
+        unsigned n_breakpoints;
         struct member members[COALITION_MEMBERS_MAX];
+        struct worth_curve curves[COALITION_MEMBERS_MAX];
         double utility_held[COALITION_MEMBERS_MAX]; /* U_i(e_i) */
         struct worth_breakpoint {
-                double price;
-                uint8_t i_member;
-                uint8_t piece;          /* which piece of its demand begins here */
+                double reach;
+                double amount_step;     /* from here on the member takes amount + slope * reach, */
+                double slope_step;      /* changed by so much */
+                uint32_t member;        /* its bit */
         } breakpoints[WORTH_BREAKPOINTS_PER_MEMBER * COALITION_MEMBERS_MAX];
-        unsigned n_breakpoints;
 };
 
 /* Return: 0; -EINVAL if n is 0 or above COALITION_MEMBERS_MAX or a member is not finite or out of order. */
@@ -57,7 +71,7 @@ int worth_game_init(struct worth_game *ret, const struct member members[], unsig
 int worth_divide(const struct worth_game *g, uint32_t subset, double pool_milli, double ret_x[],
                  double *ret_price);
 
-/* v(subset) at the entitlements. >= 0 up to rounding. Cost: O(n). */
+/* v(subset) at the entitlements, >= 0. Cost: O(n). */
 double worth_of(const struct worth_game *g, uint32_t subset);
 
 /**
@@ -80,8 +94,9 @@ double worth_utility_of(const struct member *m, double x_milli);
  * @ret_x:   whole milli with the sum @pool_milli exactly, within the boxes widened to whole milli
  *
  * Rounds down and gives the units that are left to where they gain most utility; takes from where they
- * cost least, should there be too many.
+ * cost least, should there be too many. An amount within a millionth of a whole one is that one.
  *
+ * Cost: O(n) for each milli by which the sum of @x_milli rounded down differs from the pool.
  * Return: 0; -ERANGE if the boxes cannot hold that sum.
  */
 int worth_round(const struct worth_game *g, const double x_milli[], int64_t pool_milli,
@@ -91,7 +106,7 @@ int worth_round(const struct worth_game *g, const double x_milli[], int64_t pool
  * worth_carry() - an old division carried to a new total and into this epoch's boxes
  *
  * The nearest division in the Euclidean sense: x_i = clamp(old_i + nu, least_i, most_i) with the sum
- * @pool_milli. What the gate compares a new division with.
+ * @pool_milli, cut as in worth_divide(). What the gate compares a new division with. Cost: O(n^2).
  */
 void worth_carry(const struct worth_game *g, const double old_milli[], double pool_milli,
                  double ret_x[]);
