@@ -30,21 +30,35 @@ double ledger_decay(void);
  * @credit:    n credits: decayed, settled, and projected so that each lies in [-1, 1] and their sum is
  *             what it was after the decay
  *
- * Return: 0; -EINVAL if an input is not finite: credits untouched.
+ * The sum that is kept is that of this coalition: what its members owe to services outside, or are owed,
+ * from coalitions that they were in before, stays as it is, and a sum of zero over all services stays zero.
+ *
+ * Return: 0; -EINVAL if an input is not finite or the reference is not positive: credits untouched.
  */
 int ledger_settle(const double due[], const double realised[], size_t n, double reference,
                   double credit[]);
 
-/* The reference that makes credits a moving average: the larger of v(N) and of what changed hands, over
- * (1 - decay). INFINITY (nothing is settled) where both are below @noise, in utility. */
+/**
+ * ledger_reference() - the reference that makes credits a moving average
+ * @worth: v(N)
+ * @noise: in utility, >= 0: gains of this size or less say nothing
+ *
+ * The larger of v(N) and of what changed hands, half the sum of |due - realised| with the dues scaled as
+ * ledger_settle() does, over (1 - decay). So no epoch counts for more than 1 - decay, however little was
+ * at stake, and no credit can leave [-1, 1] by what is settled with it.
+ *
+ * Return: INFINITY (nothing is settled) where both are within the noise, or the sum of the realised gains
+ * or of the dues is not positive.
+ */
 double ledger_reference(double worth, const double due[], const double realised[], size_t n,
                         double noise);
 
 /**
  * ledger_project() - the nearest credits with a given sum, each within [-max, max]
- * @sum: |sum| <= n max
+ * @sum: |sum| <= n max; beyond that everybody is at the bound
  *
  * credit_i = clamp(credit_i - nu, -max, max). Used when a service leaves: what it had goes to the others.
+ * Exact but for rounding. Cost: O(n), times a few where somebody comes to lie at a bound.
  */
 void ledger_project(double credit[], size_t n, double max, double sum);
 
