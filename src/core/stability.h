@@ -34,12 +34,12 @@ double stability_certificate(const struct worth_game *g, const double x_milli[],
 
 struct stability {
         double max_excess;              /* over all proper non-empty subsets; -INFINITY where n = 1 */
-        uint32_t blocking;              /* the subset with that excess */
-        bool is_stable;                 /* max_excess <= epsilon + tolerance, and sum y = v(N) */
+        uint32_t blocking;              /* the subset with that excess, the lowest of equals; 0 if n = 1 */
+        bool is_stable;                 /* max_excess <= epsilon + tolerance, and sum y = v(N) within it */
 };
 
-/* Looks at every subset. Cost: O(2^n). Return: 0; -EINVAL if n is 0, above COALITION_EXACT_MAX, or
- * something is not finite. */
+/* Looks at every subset. Cost: O(2^n), 4 KiB of stack. Return: 0; -EINVAL if n is 0, above
+ * COALITION_EXACT_MAX, or something is not finite. */
 int stability_check(const double worth[], unsigned n, const double payoff[], double epsilon,
                     struct stability *ret);
 
@@ -50,9 +50,12 @@ int stability_check(const double worth[], unsigned n, const double payoff[], dou
  * @max_iterations: sweeps over all subsets
  *
  * Dykstra's projection on the half-spaces of all subsets within sum y = v(N) (Hildreth's method). What
- * moves are credits: their sum is zero, no CPU moves.
+ * moves are credits: their sum is zero (where the payoff was efficient), no CPU moves. It ends when a
+ * sweep moves nothing, or after @max_iterations; what it then has is taken if stability_check() finds it
+ * stable, else left. Cost: O(2^n) a sweep, and O(n) for each subset that binds.
  *
- * Return: 0; 1 if it did not get there (the epsilon-core may be empty): payoff untouched; -EINVAL.
+ * Return: 0; 1 if it did not get there (the epsilon-core may be empty): payoff untouched; -EINVAL as
+ * stability_check().
  */
 int stability_repair(const double worth[], unsigned n, double epsilon, unsigned max_iterations,
                      double scratch[], double payoff[]);
