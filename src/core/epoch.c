@@ -287,7 +287,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
 
         /* gate: in whole milli, as market_round() left the view. Judged in fractions, where the lower
          * levels use up capacity no whole plan is good, and rounding would decide. */
-        r = gate_model_init(&model, n, w->view.lower_milli, w->view.upper_milli, w->view.weight,
+        r = gate_model_init(&model, n, w->view.lower_milli, w->view.upper_milli, w->view.weight, NULL,
                             floor(o.market.spendable_milli), w->reference);
         if (r < 0)
                 return r;

@@ -32,44 +32,18 @@ static double box_of(const struct gate_model *m, size_t i)
         return box >= BOX_MIN_MILLI && m->weight[i] > 0 ? box : 0;
 }
 
-/* ---- the potential ------------------------------------------------------------------------------ */
+/* Something that rises with t. */
+typedef double (*rising_fn)(const void *ctx, double t);
 
-/* What a player can take above its lower level; of what it holds, where that is to be cut. */
-static double room_of(const struct gate_model *m, const int64_t x_old[], size_t i)
+/* The t between low and high, both positive, where it reaches what is wanted and no more. */
+static double bisect(rising_fn rising, const void *ctx, double low, double high, double wanted)
 {
-        double box = box_of(m, i);
-
-        return x_old ? fmax(fmin((double)x_old[i] - m->lower_milli[i], box), 0) : box;
-}
-
-static double demand_at(const struct gate_model *m, const int64_t x_old[], double theta)
-{
-        double sum = 0;
-
-        for (size_t i = 0; i < m->n; i++)
-                sum += fmin(room_of(m, x_old, i), m->weight[i] * theta);
-        return sum;
-}
-
-/* The theta at which all together take the surplus and no more; the surplus is positive and less than
- * the sum of rooms. The answer is bracketed: by the surplus over all weights, where nobody gets less
- * than others leave, and by the greatest room over weight, where everybody is full. */
-static double bisect_theta(const struct gate_model *m, const int64_t x_old[], double surplus)
-{
-        double low, high = 0, weight = 0;
-
-        for (size_t i = 0; i < m->n; i++)
-                if (room_of(m, x_old, i) > 0) {
-                        weight += m->weight[i];
-                        high = fmax(high, room_of(m, x_old, i) / m->weight[i]);
-                }
-        low = surplus / weight;
         for (int k = 0; k < BISECTIONS_MAX; k++) {
                 double middle = sqrt(low) * sqrt(high);
 
                 if (!(middle > low && middle < high))
                         break;
-                if (demand_at(m, x_old, middle) <= surplus)
+                if (rising(ctx, middle) <= wanted)
                         low = middle;
                 else
                         high = middle;
@@ -77,73 +51,162 @@ static double bisect_theta(const struct gate_model *m, const int64_t x_old[], do
         return low;
 }
 
+/* ---- the solution ------------------------------------------------------------------------------- */
+
+static double demand_at(const void *ctx, double theta)
+{
+        const struct gate_model *m = ctx;
+        double sum = 0;
+
+        for (size_t i = 0; i < m->n; i++)
+                sum += fmin(box_of(m, i), m->weight[i] * theta);
+        return sum;
+}
+
+/* The theta, one over the price, at which all together take the surplus and no more; the surplus is
+ * positive and less than the sum of boxes. The answer is bracketed: by the surplus over all weights,
+ * since nobody takes more than weight times theta, and by that at which the last box is full. */
+static double find_theta(const struct gate_model *m, double surplus)
+{
+        double high = 0, weight = 0;
+
+        for (size_t i = 0; i < m->n; i++)
+                if (box_of(m, i) > 0) {
+                        weight += m->weight[i];
+                        high = fmax(high, box_of(m, i) / m->weight[i]);
+                }
+        return bisect(demand_at, m, surplus / weight, high, surplus);
+}
+
+/* Exact penalties: each exceeds the multiplier of its constraint at the solution, so that leaving the
+ * box or the capacity never pays. Where capacity is no constraint at all its multiplier is 0; the small
+ * penalty then only keeps V from ignoring an excess. */
+static void set_penalties(struct gate_model *m)
+{
+        double weight_max = 0, urge = 0, slope;
+
+        m->delta_milli = 1;
+        for (size_t i = 0; i < m->n; i++) {
+                double share = m->reference_milli[i] - m->lower_milli[i];
+
+                weight_max = fmax(weight_max, m->weight[i]);
+                if (box_of(m, i) > 0 && share > 0) {
+                        m->delta_milli = fmin(m->delta_milli, share / 2);
+                        urge = fmax(urge, m->weight[i] / share);
+                }
+        }
+        weight_max = weight_max > 0 ? weight_max : 1;
+        slope = 2 * weight_max / m->delta_milli;        /* the steepest inside the box: at the lower level */
+
+        if (isinf(m->shadow_price)) {
+                m->penalty_capacity = 2 * slope;
+                m->penalty_upper = 2 * slope;
+                m->penalty_lower = 3 * slope;
+                return;
+        }
+        m->penalty_capacity = m->shadow_price > 0 ? 2 * m->shadow_price
+                                                  : 1e-3 * weight_max / fmax(m->capacity_milli, 1);
+        m->penalty_upper = 1.01 * fmax(urge, 1e-6);
+        m->penalty_lower = slope + m->penalty_capacity;
+}
+
 int gate_model_init(struct gate_model *model, size_t n, const double lower_milli[],
-                    const double upper_milli[], const double weight[], double capacity_milli,
-                    double reference_milli[])
+                    const double upper_milli[], const double weight[], const struct gain gain[],
+                    double capacity_milli, double reference_milli[])
 {
         struct gate_model m = {
                 .n = n,
                 .lower_milli = lower_milli,
                 .upper_milli = upper_milli,
                 .weight = weight,
+                .gain = gain,
                 .reference_milli = reference_milli,
                 .capacity_milli = capacity_milli,
-                .delta_milli = 1,
         };
-        double sum_lower = 0, sum_box = 0, weight_max = 0, surplus, theta, urge = 0;
+        double sum_lower = 0, sum_box = 0, surplus, theta;
 
         if (!(capacity_milli >= 0) || !isfinite(capacity_milli))
                 return -EINVAL;
+        if (gain)
+                return -ENOTSUP;        /* until the utility of targets is there */
         for (size_t i = 0; i < n; i++) {
                 if (!(lower_milli[i] >= 0) || !(upper_milli[i] >= lower_milli[i]) ||
                     !isfinite(upper_milli[i]) || !(weight[i] >= 0) || !isfinite(weight[i]))
                         return -EINVAL;
                 sum_lower += lower_milli[i];
                 sum_box += box_of(&m, i);
-                weight_max = fmax(weight_max, weight[i]);
         }
         surplus = capacity_milli - sum_lower;
         if (!isfinite(sum_lower + sum_box) || surplus < -SUM_TOLERANCE * (1 + capacity_milli))
                 return -EINVAL;
-        weight_max = weight_max > 0 ? weight_max : 1;
 
-        if (sum_box > 0 && surplus <= SUM_TOLERANCE * (1 + capacity_milli)) {
-                /* Nothing to bargain over: the solution is the corner, where the price is infinite.
-                 * Any penalty above the slope of L at 0, which is 2 / delta, holds it there. */
-                double slope = 2 * weight_max / m.delta_milli;
-
-                for (size_t i = 0; i < n; i++)
-                        reference_milli[i] = lower_milli[i];
-                m.shadow_price = INFINITY;
-                m.penalty_capacity = 2 * slope;
-                m.penalty_upper = 2 * slope;
-                m.penalty_lower = 3 * slope;
-                *model = m;
-                return 0;
-        }
-
-        theta = surplus >= sum_box ? INFINITY : bisect_theta(&m, NULL, surplus);
-        for (size_t i = 0; i < n; i++) {
-                double share = box_of(&m, i) > 0 ? fmin(box_of(&m, i), weight[i] * theta) : 0;
-
-                reference_milli[i] = lower_milli[i] + share;
-                if (share > 0) {
-                        m.delta_milli = fmin(m.delta_milli, share / 2);
-                        urge = fmax(urge, weight[i] / share);
-                }
-        }
-
-        /* Exact penalties: each exceeds the multiplier of its constraint at the solution, so that
-         * leaving the box or the capacity never pays. Where capacity is no constraint at all its
-         * multiplier is 0; the small penalty then only keeps V from ignoring an excess. */
+        if (sum_box > 0 && surplus <= SUM_TOLERANCE * (1 + capacity_milli))
+                theta = 0;              /* nothing to bargain over: the solution is the corner */
+        else
+                theta = sum_box <= 0 || surplus >= sum_box ? INFINITY : find_theta(&m, surplus);
+        for (size_t i = 0; i < n; i++)
+                reference_milli[i] = lower_milli[i] +
+                                     (box_of(&m, i) > 0 ? fmin(box_of(&m, i), weight[i] * theta) : 0);
         m.shadow_price = 1 / theta;
-        m.penalty_capacity = isinf(theta) ? 1e-3 * weight_max / fmax(capacity_milli, 1)
-                                          : 2 * m.shadow_price;
-        m.penalty_upper = 1.01 * fmax(urge, 1e-6);
-        m.penalty_lower = 2 * weight_max / m.delta_milli + m.penalty_capacity;
+        set_penalties(&m);
         *model = m;
         return 0;
 }
+
+/* The weight with which a coalition's summed share is its optimum at the price. A coalition whose
+ * members are all full wants more at that price: there all their weights are enough, and no less is. */
+static double weight_of_coalition(const struct gate_model *m, size_t i, double sum_of_weights)
+{
+        double share = m->reference_milli[i] - m->lower_milli[i];
+        double box = m->upper_milli[i] - m->lower_milli[i];
+
+        if (isinf(m->shadow_price) || share >= box * (1 - SUM_TOLERANCE))
+                return sum_of_weights;
+        return m->shadow_price * share;
+}
+
+int gate_model_pool(const struct gate_model *single, const size_t entity_of[], size_t n_entities,
+                    double lower_milli[], double upper_milli[], double weight[], struct gain gain[],
+                    double reference_milli[], struct gate_model *ret)
+{
+        struct gate_model m = *single;
+
+        for (size_t i = 0; i < single->n; i++)
+                if (entity_of[i] >= n_entities)
+                        return -EINVAL;
+        m.n = n_entities;
+        m.lower_milli = lower_milli;
+        m.upper_milli = upper_milli;
+        m.weight = weight;
+        m.gain = single->gain ? gain : NULL;
+        m.reference_milli = reference_milli;
+
+        for (size_t e = 0; e < n_entities; e++)
+                lower_milli[e] = upper_milli[e] = weight[e] = reference_milli[e] = 0;
+        for (size_t i = 0; i < single->n; i++) {
+                size_t e = entity_of[i];
+
+                lower_milli[e] += single->lower_milli[i];
+                upper_milli[e] += single->upper_milli[i];
+                reference_milli[e] += single->reference_milli[i];
+                weight[e] += box_of(single, i) > 0 ? single->weight[i] : 0;
+        }
+        for (size_t e = 0; e < n_entities; e++)
+                weight[e] = weight_of_coalition(&m, e, weight[e]);
+        /* Levels are not negative: where the sums are those of one member it is alone, or all others have
+         * nothing to bargain over. */
+        for (size_t i = 0; i < single->n; i++) {
+                size_t e = entity_of[i];
+
+                if (lower_milli[e] == single->lower_milli[i] && upper_milli[e] == single->upper_milli[i])
+                        weight[e] = single->weight[i];
+        }
+        set_penalties(&m);
+        *ret = m;
+        return 0;
+}
+
+/* ---- the potential ------------------------------------------------------------------------------ */
 
 /* L(reference) - L(share), L the logarithm continued by its second-order expansion below delta. The
  * difference is formed before the logarithm: near the solution the two would cancel. */
@@ -225,15 +288,32 @@ static bool is_feasible(const struct gate_model *m, const int64_t x_old[], const
 
 /* Where a change starts from: the old allocation or, where a CPU was unplugged, what of it still fits.
  * Then everybody keeps what it held of its lower level, and those who hold most above it for their
- * weight are cut, all to the same. Their units are worth less than the capacity they exceed, so that V
- * falls here already. */
+ * share of the solution are cut, all to the same multiple of theirs. Nobody is cut below its share, so
+ * that each of these units is worth less than the capacity it exceeds, and V falls here already. */
 struct start {
         const struct gate_model *model;
         const int64_t *x_old;           /* NULL: start at the reference */
         bool is_cut;
-        double theta;                   /* of the cut */
+        double scale;                   /* of the cut: the multiple of the shares that is kept */
         double sum;
 };
+
+/* What a player held of its box, and what it is measured by when that is to be cut: its share of the
+ * solution, its weight where the solution is the corner. */
+static double held_of(const struct start *s, size_t i)
+{
+        return fmax(fmin((double)s->x_old[i] - s->model->lower_milli[i], box_of(s->model, i)), 0);
+}
+
+static double measure_of(const struct gate_model *m, size_t i)
+{
+        return isinf(m->shadow_price) ? m->weight[i] : m->reference_milli[i] - m->lower_milli[i];
+}
+
+static double cut_at(const struct start *s, size_t i, double scale)
+{
+        return fmin(held_of(s, i), measure_of(s->model, i) * scale);
+}
 
 static double start_of(const struct start *s, size_t i)
 {
@@ -243,14 +323,23 @@ static double start_of(const struct start *s, size_t i)
                 return m->reference_milli[i];
         if (!s->is_cut)
                 return (double)s->x_old[i];
-        return fmin((double)s->x_old[i], m->lower_milli[i]) +
-               fmin(room_of(m, s->x_old, i), m->weight[i] * s->theta);
+        return fmin((double)s->x_old[i], m->lower_milli[i]) + cut_at(s, i, s->scale);
+}
+
+static double kept_at(const void *ctx, double scale)
+{
+        const struct start *s = ctx;
+        double sum = 0;
+
+        for (size_t i = 0; i < s->model->n; i++)
+                sum += cut_at(s, i, scale);
+        return sum;
 }
 
 static struct start start_init(const struct gate_model *m, const int64_t x_old[])
 {
         struct start s = { .model = m, .x_old = x_old };
-        double kept = 0, rooms = 0, surplus;
+        double kept = 0, held = 0, measure = 0, scale_max = 0, surplus;
 
         for (size_t i = 0; i < m->n; i++)
                 s.sum += start_of(&s, i);
@@ -262,14 +351,17 @@ static struct start start_init(const struct gate_model *m, const int64_t x_old[]
         s.is_cut = true;
         for (size_t i = 0; i < m->n; i++) {
                 kept += fmin((double)x_old[i], m->lower_milli[i]);
-                rooms += room_of(m, x_old, i);
+                held += held_of(&s, i);
+                measure += held_of(&s, i) > 0 ? measure_of(m, i) : 0;
+                if (held_of(&s, i) > 0)
+                        scale_max = fmax(scale_max, held_of(&s, i) / measure_of(m, i));
         }
         surplus = m->capacity_milli - kept;
-        if (surplus >= rooms)
-                s.theta = DBL_MAX;      /* times weight 0 it is 0, which INFINITY is not */
+        if (surplus >= held)
+                s.scale = DBL_MAX;      /* times 0 it is 0, which INFINITY is not */
         else if (surplus > 0)
-                s.theta = bisect_theta(m, x_old, surplus);
-        s.sum = fmin(kept + rooms, m->capacity_milli);
+                s.scale = bisect(kept_at, &s, surplus / measure, fmin(scale_max, DBL_MAX), surplus);
+        s.sum = fmin(kept + held, m->capacity_milli);
         return s;
 }
 

@@ -17,6 +17,7 @@
  * V. It can therefore veto a solver that lies and a rounding that creates CPU. */
 
 #include "core/model.h"
+#include "core/slo.h"
 
 /* Both sides of a change are judged under the same measurements. Built by gate_model_init(). */
 struct gate_model {
@@ -24,6 +25,7 @@ struct gate_model {
         const double *lower_milli;      /* borrowed */
         const double *upper_milli;
         const double *weight;
+        const struct gain *gain;        /* NULL: nobody has a target */
         double *reference_milli;        /* the gate's own x*; borrowed array of n, filled by init */
         double capacity_milli;          /* what the tier may hand out in all */
         double shadow_price;
@@ -53,8 +55,27 @@ struct gate_model {
  * exceed capacity. Outputs are untouched on failure.
  */
 int gate_model_init(struct gate_model *model, size_t n, const double lower_milli[],
-                    const double upper_milli[], const double weight[], double capacity_milli,
-                    double reference_milli[]);
+                    const double upper_milli[], const double weight[], const struct gain gain[],
+                    double capacity_milli, double reference_milli[]);
+
+/**
+ * gate_model_pool() - the same potential over the totals of coalitions
+ * @single:     of all players
+ * @entity_of:  for each player the entity that it belongs to, below @n_entities: those with the same one
+ *              are a coalition, whoever is alone in one stays a single player with its own weight and gain
+ * @lower_milli, @upper_milli, @weight, @gain, @reference_milli: arrays of @n_entities, filled and then
+ *              borrowed; @gain may be NULL where nobody has a target
+ *
+ * Levels and solution of a coalition are the sums of its members'. Its potential is that of a plain
+ * player with the weight that makes the summed solution its optimum: price times share or, where every
+ * member is full, the sum of weights, which is more. So V over entities has its minimum, 0, where V over
+ * players has it (doc/theory.md, Gate), and gate_judge() works on entities as on players.
+ *
+ * Cost: O(n).  Return: 0; -EINVAL if an entity is out of range.
+ */
+int gate_model_pool(const struct gate_model *single, const size_t entity_of[], size_t n_entities,
+                    double lower_milli[], double upper_milli[], double weight[], struct gain gain[],
+                    double reference_milli[], struct gate_model *ret);
 
 /* V at a real or a whole allocation. Never negative beyond rounding, never infinite. */
 double gate_potential(const struct gate_model *model, const double x_milli[]);
@@ -87,7 +108,7 @@ struct gate_verdict {
  *
  * Hold means x_old. But where x_old exceeds capacity (a CPU was unplugged), holding and every step
  * start from what of it still fits: everybody keeps what it held of its lower level, the largest
- * holdings above it for their weight are cut, nobody gains. So ret_x never exceeds capacity. Where
+ * holdings above it for their share of the solution are cut, nobody gains. So ret_x never exceeds capacity. Where
  * there is no x_old, the first plan is applied whole or, if it is infeasible, replaced by the gate's
  * own solution; v_before is NAN then.
  *

@@ -111,7 +111,7 @@ static int run_market(size_t n)
 
 static int run_gate_model(size_t n)
 {
-        return gate_model_init(&b.model, n, b.lower, b.upper, b.view_weight, b.capacity, b.reference);
+        return gate_model_init(&b.model, n, b.lower, b.upper, b.view_weight, NULL, b.capacity, b.reference);
 }
 
 static int run_gate_judge(size_t n)

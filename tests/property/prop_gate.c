@@ -23,7 +23,7 @@ static void solve(struct fixture *f)
 
         ck_assert_int_eq(market_fixture_solve(m, &f->rules, f->n), 0);
         ck_assert_int_eq(market_fixture_round(m, f->n), 0);
-        ck_assert_int_eq(gate_model_init(&f->model, f->n, m->lower, m->upper, m->weight,
+        ck_assert_int_eq(gate_model_init(&f->model, f->n, m->lower, m->upper, m->weight, NULL,
                                          floor(m->outcome.spendable_milli), f->reference), 0);
 }
 
@@ -83,7 +83,7 @@ START_TEST(the_gate_and_the_market_agree_without_sharing_code)
                 random_fixture(&f, &r);
                 ck_assert_int_eq(market_fixture_solve(&f.market, &f.rules, f.n), 0);
                 ck_assert_int_eq(gate_model_init(&f.model, f.n, f.market.lower, f.market.upper,
-                                                 f.market.weight, f.market.outcome.spendable_milli,
+                                                 f.market.weight, NULL, f.market.outcome.spendable_milli,
                                                  f.reference), 0);
                 for (size_t i = 0; i < f.n; i++)
                         ck_assert_double_eq_tol(f.reference[i], f.market.x[i],
@@ -312,7 +312,7 @@ START_TEST(a_model_that_lies_is_rolled_back)
                 if (advice != GATE_GO)
                         break;
                 const int64_t plan[] = { 100, 900 };
-                ck_assert_int_eq(gate_model_init(&model, 2, lower, upper, weight, 1000, reference), 0);
+                ck_assert_int_eq(gate_model_init(&model, 2, lower, upper, weight, NULL, 1000, reference), 0);
                 ck_assert_int_eq(gate_judge(&model, x, plan, fmin(monitor.step_max, 0.25), order, next,
                                             &verdict), 0);
                 ck_assert_double_lt(verdict.v_after, verdict.v_before);

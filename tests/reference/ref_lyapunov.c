@@ -26,7 +26,7 @@ START_TEST(every_vector_of_the_potential_is_met)
                 vectors_doubles(c, "w", w);
                 ck_assert_uint_eq(vectors_doubles(c, "x", x), n);
                 vectors_doubles(c, "x_star", x_star);
-                ck_assert_int_eq(gate_model_init(&model, n, d, u, w, vectors_double(c, "C"),
+                ck_assert_int_eq(gate_model_init(&model, n, d, u, w, NULL, vectors_double(c, "C"),
                                                  reference), 0);
                 for (size_t i = 0; i < n; i++) {
                         vectors_assert_near(reference[i], x_star[i], tol, name);
@@ -62,7 +62,7 @@ START_TEST(the_trajectory_of_half_steps_is_met)
                 char name[32];
 
                 snprintf(name, sizeof name, "epoch %zu", k);
-                ck_assert_int_eq(gate_model_init(&model, 3, d, u, w, vectors_double(e, "C"),
+                ck_assert_int_eq(gate_model_init(&model, 3, d, u, w, NULL, vectors_double(e, "C"),
                                                  reference), 0);
                 v_before = gate_potential(&model, x);
                 ck_assert_uint_eq(vectors_doubles(e, "x", expected), 3);
@@ -95,7 +95,7 @@ START_TEST(a_rise_that_the_old_gate_accepted_is_held)
         unsigned n_rises = 0;
         struct gate_model model;
 
-        ck_assert_int_eq(gate_model_init(&model, 2, d, u, w, capacity, reference), 0);
+        ck_assert_int_eq(gate_model_init(&model, 2, d, u, w, NULL, capacity, reference), 0);
         for (size_t k = 0; k < json_object_array_length(steps); k++) {
                 json_object *step = json_object_array_get_idx(steps, k);
                 int64_t excess = (int64_t)(vectors_double(step, "V") / 1e6), x[2], ret_x[2];

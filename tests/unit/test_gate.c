@@ -17,7 +17,7 @@ static struct gate_verdict verdict;
 
 static void set_capacity(double capacity)
 {
-        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, weight, capacity, reference), 0);
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, weight, NULL, capacity, reference), 0);
 }
 
 static void setup(void)
@@ -52,11 +52,11 @@ START_TEST(plans_without_players_or_without_a_box_have_no_potential)
 {
         const int64_t at_lower[] = { 100, 200, 700 };
 
-        ck_assert_int_eq(gate_model_init(&model, 0, NULL, NULL, NULL, 10, NULL), 0);
+        ck_assert_int_eq(gate_model_init(&model, 0, NULL, NULL, NULL, NULL, 10, NULL), 0);
         ck_assert_int_eq(gate_judge(&model, NULL, NULL, 1, NULL, NULL, &verdict), 0);
         ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
 
-        ck_assert_int_eq(gate_model_init(&model, 3, lower, lower, weight, 1000, reference), 0);
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, lower, weight, NULL, 1000, reference), 0);
         ck_assert_double_eq(gate_potential_whole(&model, at_lower), 0);
 }
 END_TEST
@@ -68,13 +68,13 @@ START_TEST(nonsense_is_refused)
         const int64_t good[] = { 400, 600, 1000 }, bad[] = { 400, -1, 1000 };
         struct gate_model untouched = { .n = 42 };
 
-        ck_assert_int_eq(gate_model_init(&untouched, 3, nan_, upper, weight, 2000, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, negative, upper, weight, 2000, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, upper, lower, weight, 9000, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, infinite, weight, 2000, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, nan_, 2000, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, 999, reference), -EINVAL);
-        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, NAN, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, nan_, upper, weight, NULL, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, negative, upper, weight, NULL, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, upper, lower, weight, NULL, 9000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, infinite, weight, NULL, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, nan_, NULL, 2000, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, NULL, 999, reference), -EINVAL);
+        ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, NULL, NAN, reference), -EINVAL);
         ck_assert_uint_eq(untouched.n, 42);
 
         ck_assert_int_eq(gate_judge(&model, good, good, 0, order, x, &verdict), -EINVAL);
@@ -90,9 +90,9 @@ START_TEST(a_player_without_weight_costs_nothing_between_its_levels)
         const double zero[] = { 1, 0, 1 };
         int64_t a[] = { 700, 200, 1100 }, c[] = { 700, 200, 1100 };
 
-        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, zero, 2000, reference), 0);
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, zero, NULL, 2000, reference), 0);
         ck_assert_double_eq(reference[1], 200);
-        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, zero, 9000, reference), 0);
+        ck_assert_int_eq(gate_model_init(&model, 3, lower, upper, zero, NULL, 9000, reference), 0);
         c[1] = 600;
         ck_assert_double_eq(gate_potential_whole(&model, a), gate_potential_whole(&model, c));
         c[1] = 199;
@@ -230,7 +230,7 @@ START_TEST(narrow_boxes_do_not_keep_the_others_from_moving)
         for (int k = 0; k < 2; k++) {
                 int64_t old[] = { 101, 200 };
 
-                ck_assert_int_eq(gate_model_init(&model, 2, low, k ? hair : high, w, 1000, ref), 0);
+                ck_assert_int_eq(gate_model_init(&model, 2, low, k ? hair : high, w, NULL, 1000, ref), 0);
                 for (int epoch = 0; epoch < 3; epoch++) {
                         ck_assert_int_eq(gate_judge(&model, old, plan, 1, order, x, &verdict), 0);
                         ck_assert_int_ne(verdict.verdict, VERDICT_HOLD);
