@@ -100,7 +100,7 @@ forbidden_symbols()
                         plain = name
                         sub(/@.*/, "", plain)
                         if (!(name in defined) && plain !~ /^(mem(chr|cmp|cpy|move|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|str))$/ &&
-                            plain !~ /^(cbrt|ceil|copysign|exp|exp2|expm1|fabs|floor|fma|fmax|fmin|fmod|frexp|hypot|ldexp|llrint|llround|log|log10|log1p|log2|lrint|lround|nearbyint|nextafter|pow|remainder|rint|round|scalbn|sqrt|trunc)$/ &&
+                            plain !~ /^(cbrt|ceil|copysign|exp|exp2|expm1|fabs|floor|fma|fmax|fmin|fmod|frexp|hypot|ldexp|llrint|llround|log|log10|log1p|log2|lrint|lround|nearbyint|nextafter|pow|remainder|rint|round|scalbn|sqrt|tanh|trunc)$/ &&
                             plain !~ /^(_GLOBAL_OFFSET_TABLE_|__assert_fail|__stack_chk_fail|__mem(cpy|move|set)_chk)$/ &&
                             plain !~ /^(__asan_|__ubsan_|__sanitizer_|__sancov_|__gcov_|__llvm_profile_|__start___sancov|__stop___sancov)/)
                                 print name

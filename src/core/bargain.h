@@ -19,19 +19,19 @@ enum bargain_result {
 
 /**
  * bargain_solve() - share out an amount
- * @gain:       n gains
+ * @gain:       n gains; boxes >= 0, finite where there is a target
  * @weight:     n weights, >= 0; who has none gets what the others leave, as in waterfill_solve()
+ * @max_iterations: of the search for the price (MaxIterations=), >= 1
  * @bound:      scratch, n
  * @order:      scratch, n
- * @max_iterations: of the search for the price (MaxIterations=), >= 1
- * @ret_share:  n shares; on entry of no meaning
+ * @ret_share:  n shares; of no meaning where the result is not 0
  * @ret_price:  lambda, per milli: INFINITY where amount is 0 and somebody wants some, 0 where everybody
- *              is at its bound
+ *              is at its bound; untouched where the result is not 0
  *
  * |sum s - amount| <= 1e-9 (1 + amount), then the rest is spread over those who are not at a bound.
- * Cost: O(n log n) without targets; O(n) times some twenty with.
+ * Cost: O(n log n) without targets; O(n) times some ten with.
  *
- * Return: 0; BARGAIN_NOT_CONVERGED; -EINVAL as waterfill_solve(). Outputs untouched unless 0.
+ * Return: 0; BARGAIN_NOT_CONVERGED; -EINVAL as waterfill_solve().
  */
 int bargain_solve(const struct gain gain[], const double weight[], size_t n, double amount,
                   unsigned max_iterations, double bound[], size_t order[], double ret_share[],

@@ -23,11 +23,15 @@ struct slo {
         double steepness_per_ms;        /* k, Sensitivity= */
 };
 
+/* No target, or one with a valid model whose score and slope are finite in the logarithm everywhere. */
 bool slo_is_valid(const struct slo *slo);
 
 double slo_log_score(const struct slo *slo, double x_milli);
 /* d log g / dx, per milli. */
 double slo_log_score_slope(const struct slo *slo, double x_milli);
+
+/* Left of it g is convex, right of it concave. May be 0. */
+double slo_inflection_milli(const struct slo *slo);
 
 /* The share of the target that planning aims at: at the target itself, every second request is late. */
 #define SLO_TARGET_MARGIN 0.9
@@ -42,13 +46,13 @@ struct gain {
         struct slo slo;                 /* target_ms 0: plain */
         double lower_milli;             /* d */
         double box_milli;               /* upper - lower */
-        double log_score_lower;         /* log g(d) */
+        double z_lower;                 /* steepness (T(d) - target) */
         double tangent_milli;           /* share at which the envelope leaves its chord; box_milli if it
                                          * does not before; 0 if d is right of the inflection */
-        double log_score_tangent;       /* log(g - g(d)) there */
+        double log_rise_per_milli;      /* of the chord, or of g at d; less log(1 - g(d)) */
 };
 
-/* A plain gain where slo is NULL or has no target. */
+/* A plain gain where slo is NULL or has no target. Else slo is valid and 0 <= lower <= upper, finite. */
 void gain_init(struct gain *ret, const struct slo *slo, double lower_milli, double upper_milli);
 
 static inline bool gain_is_plain(const struct gain *g)
@@ -56,8 +60,10 @@ static inline bool gain_is_plain(const struct gain *g)
         return g->slo.target_ms <= 0;
 }
 
-/* Slope of the gain at a share 0 < s <= box, per milli; strictly decreasing; at most 1/s. */
+/* Slope of the gain at a share s > 0, per milli, and its logarithm, which never underflows; strictly
+ * decreasing; at most 1/s, and just that up to the tangent point. */
 double gain_urge(const struct gain *g, double share_milli);
+double gain_log_urge(const struct gain *g, double share_milli);
 
 /* The gain itself: concave; log(s) up to the tangent point, -INFINITY at 0. */
 double gain_log(const struct gain *g, double share_milli);
@@ -66,7 +72,11 @@ double gain_log(const struct gain *g, double share_milli);
  * gain_demand() - the share at which the urge is as given
  * @hint_milli: where to look first (the answer at a neighbouring price), or 0
  *
- * The box where the urge is still larger there. Safeguarded Newton steps, a handful of evaluations from a
- * good hint, some fifty at worst.
+ * The box where the urge is still larger there. Safeguarded Newton steps, two or three evaluations from
+ * a good hint, some fifty at worst.
  */
 double gain_demand(const struct gain *g, double urge_per_milli, double hint_milli);
+
+/* The same by the logarithm of the urge; tells by how many percent the share falls when the urge grows
+ * by one: 1 for a plain gain, 0 at the bound. */
+double gain_demand_at(const struct gain *g, double log_urge, double hint_milli, double *ret_elasticity);
