@@ -31,12 +31,16 @@ struct shapley_sample {
  * @n:         1 .. COALITION_MEMBERS_MAX
  * @seed:      the same seed gives the same estimate, bit for bit
  * @pairs_max: orders are drawn in pairs, each with its reverse; at most so many pairs, at least 2
- * @tolerance: stops earlier once every half-width is at most this; 0: never
+ * @tolerance: stops earlier, from 32 pairs on, once every half-width is at most this; 0: never
  * @ret_value: n values; their sum is v(N)
  * @ret_error: n standard errors, or NULL
  *
- * Cost: 2 n pairs_max calls of @worth.
- * Return: 0; -EINVAL; -EDOM if a worth is not finite.
+ * @ret:       untouched on failure like all outputs
+ *
+ * Each order hands out v(N) and nothing else, so the sum is exact however few the pairs.
+ *
+ * Cost: 2 n pairs_max + 1 calls of @worth.
+ * Return: 0; -EINVAL for n, @pairs_max or @tolerance out of range; -EDOM if a worth is not finite.
  */
 int shapley_estimate(shapley_worth_fn worth, const void *ctx, unsigned n, uint64_t seed,
                      unsigned pairs_max, double tolerance, double ret_value[], double ret_error[],
