@@ -9,6 +9,9 @@
 /* Closer to a whole milli than this is rounding of the arithmetic before, not an amount. */
 #define WHOLE_TOLERANCE_MILLI 1e-6
 
+/* Differences of latencies that agree so far are equal but for rounding. */
+#define GAIN_TOLERANCE 1e-9
+
 #define FOR_EACH_MEMBER(i, subset)                                                                 \
         for (uint32_t rest_ = (subset), i; rest_ != 0 && (i = (uint32_t)__builtin_ctz(rest_), true);   \
              rest_ &= rest_ - 1)
@@ -320,22 +323,27 @@ static int64_t whole_above(double milli)
         return (int64_t)ceil(milli - WHOLE_TOLERANCE_MILLI);
 }
 
-/* Moves one unit, up (step 1) or down (-1), where that is best. The first member wins a tie. */
-static void move_unit(const struct worth_game *g, int64_t x[], int step)
+/* Moves one unit, up (step 1) or down (-1), where that is best. Where it is equally good, as it is all
+ * along a tangent, to whom rounding has cost most so far. */
+static void move_unit(const struct worth_game *g, const double real[], int64_t x[], int step)
 {
         unsigned best = g->n;
-        double best_gain = -INFINITY;
+        double best_gain = 0, best_debt = 0;
 
         for (unsigned i = 0; i < g->n; i++) {
                 const struct member *m = &g->members[i];
-                double gain;
+                double gain, debt, tie;
 
                 if (step > 0 ? x[i] >= whole_above(m->most_milli) : x[i] <= whole_below(m->least_milli))
                         continue;
                 gain = cost_of(m, (double)x[i]) - cost_of(m, (double)(x[i] + step));
-                if (gain > best_gain) {
-                        best_gain = gain;
+                debt = step * (real[i] - (double)x[i]);
+                tie = GAIN_TOLERANCE * fabs(best_gain);
+                if (best == g->n || gain > best_gain + tie ||
+                    (gain >= best_gain - tie && debt > best_debt)) {
                         best = i;
+                        best_gain = gain;
+                        best_debt = debt;
                 }
         }
         assert(best < g->n);
@@ -361,9 +369,9 @@ int worth_round(const struct worth_game *g, const double x_milli[], int64_t pool
                 sum += ret_x[i];
         }
         for (; sum < pool_milli; sum++)
-                move_unit(g, ret_x, 1);
+                move_unit(g, x_milli, ret_x, 1);
         for (; sum > pool_milli; sum--)
-                move_unit(g, ret_x, -1);
+                move_unit(g, x_milli, ret_x, -1);
         return 0;
 }
 

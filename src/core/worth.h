@@ -94,7 +94,8 @@ double worth_utility_of(const struct member *m, double x_milli);
  * @ret_x:   whole milli with the sum @pool_milli exactly, within the boxes widened to whole milli
  *
  * Rounds down and gives the units that are left to where they gain most utility; takes from where they
- * cost least, should there be too many. An amount within a millionth of a whole one is that one.
+ * cost least, should there be too many; among equals to whom rounding has cost most so far. An amount
+ * within a millionth of a whole one is that one.
  *
  * Cost: O(n) for each milli by which the sum of @x_milli rounded down differs from the pool.
  * Return: 0; -ERANGE if the boxes cannot hold that sum.

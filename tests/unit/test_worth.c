@@ -270,6 +270,26 @@ START_TEST(a_whole_division_stays_in_spite_of_noise)
 }
 END_TEST
 
+/* All along their tangents every milli gains the same, wherever it goes. */
+START_TEST(units_that_gain_the_same_go_round)
+{
+        double real[] = { 105.6, 105.7, 105.7 };
+        int64_t whole[3];
+
+        for (unsigned i = 0; i < 3; i++)
+                members[i] = member_of(100, 1, 100, 200, 4000);
+        prepare(3);
+        ck_assert_int_eq(worth_round(&g, real, 317, whole), 0);
+        ck_assert_int_eq(whole[0], 105);
+        ck_assert_int_eq(whole[1], 106);
+        ck_assert_int_eq(whole[2], 106);
+        ck_assert_int_eq(worth_round(&g, real, 313, whole), 0);
+        ck_assert_int_eq(whole[0], 104);
+        ck_assert_int_eq(whole[1], 104);        /* the first of two that fare alike */
+        ck_assert_int_eq(whole[2], 105);
+}
+END_TEST
+
 START_TEST(rounding_stays_in_the_boxes_or_says_that_it_cannot)
 {
         double real[] = { 100.5, 200.5, 300.5 };
@@ -352,6 +372,7 @@ int main(void)
         tcase_add_test(tc, members_that_make_no_sense_are_refused);
         tcase_add_test(tc, whole_milli_have_the_sum_and_go_where_they_gain_most);
         tcase_add_test(tc, a_whole_division_stays_in_spite_of_noise);
+        tcase_add_test(tc, units_that_gain_the_same_go_round);
         tcase_add_test(tc, rounding_stays_in_the_boxes_or_says_that_it_cannot);
         tcase_add_test(tc, an_old_division_moves_by_the_same_amount_for_all_that_can);
         tcase_add_test(tc, an_old_division_is_carried_to_any_total);
