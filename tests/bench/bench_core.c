@@ -14,7 +14,9 @@
 #include "core/epoch.h"
 #include "core/gate.h"
 #include "core/market.h"
+#include "core/shapley.h"
 #include "core/waterfill.h"
+#include "core/worth.h"
 #include "lib/testing.h"
 
 #define N_MAX 10000
@@ -38,6 +40,10 @@ static struct {
         struct epoch_decision decisions[N_MAX];
         struct epoch_workspace workspace;
         void *workspace_buffer;
+
+        struct worth_game game;
+        double worth[1 << COALITION_EXACT_MAX], value[COALITION_MEMBERS_MAX];
+        double division[COALITION_MEMBERS_MAX];
 } b;
 
 static struct market_scratch scratch = { b.order, b.scratch_bound, b.scratch_share, b.bound_milli,
@@ -154,6 +160,55 @@ static int run_epoch_quota(size_t n)
         return run_epoch(ENFORCE_QUOTA, n);
 }
 
+/* Services that were measured, at one and a half times their loads. */
+static void prepare_coalition(size_t n)
+{
+        struct testing_random r = { 1 };
+        struct member members[COALITION_MEMBERS_MAX];
+
+        for (size_t i = 0; i < n; i++) {
+                double load = (double)testing_random_int(&r, 100, 1000);
+
+                members[i] = (struct member){
+                        .latency = latency_from_load(load, testing_random_double(&r, 100, 10000)),
+                        .importance = (double)testing_random_int(&r, 1, 5),
+                        .entitlement_milli = load * testing_random_double(&r, 1, 2),
+                        .least_milli = load,
+                        .most_milli = 4000,
+                };
+        }
+        if (worth_game_init(&b.game, members, (unsigned)n) < 0)
+                exit(EXIT_FAILURE);
+}
+
+static int run_worth_divide(size_t n)
+{
+        return worth_divide(&b.game, UINT32_MAX >> (32 - n), (double)n * 800, b.division, NULL);
+}
+
+static int run_worth_all(size_t n)
+{
+        (void)n;
+        return worth_all(&b.game, b.worth);
+}
+
+static int run_shapley_exact(size_t n)
+{
+        return shapley_exact(b.worth, (unsigned)n, b.value);
+}
+
+static double worth_of_subset(const void *ctx, uint32_t subset)
+{
+        return worth_of(ctx, subset);
+}
+
+static int run_shapley_estimate(size_t n)
+{
+        struct shapley_sample sample;
+
+        return shapley_estimate(worth_of_subset, &b.game, (unsigned)n, 1, 100, 0, b.value, NULL, &sample);
+}
+
 static int compare_doubles(const void *a, const void *c)
 {
         double x = *(const double *)a, y = *(const double *)c;
@@ -162,9 +217,8 @@ static int compare_doubles(const void *a, const void *c)
 }
 
 /* Median time of one call, in seconds; small ones are repeated until the clock can tell. */
-static double median_sec(int (*run)(size_t), size_t n)
+static double median_sec(int (*run)(size_t), size_t n, size_t n_calls)
 {
-        size_t n_calls = 1 + 20000 / n;
         double sec[N_RUNS];
 
         for (int k = 0; k < N_RUNS; k++) {
@@ -187,7 +241,7 @@ static double median_sec(int (*run)(size_t), size_t n)
         return sec[N_RUNS / 2];
 }
 
-int main(void)
+static int bench_services(void)
 {
         static const struct {
                 const char *name;
@@ -210,10 +264,10 @@ int main(void)
         for (int s = 0; s < N_SIZES; s++) {
                 prepare(sizes[s]);
                 if (run_market(sizes[s]) < 0 || run_gate_model(sizes[s]) < 0)
-                        return EXIT_FAILURE;
+                        return -1;
                 for (int r = 0; r < N_ROWS; r++) {
                         b.step = rows[r].step;
-                        sec[r][s] = median_sec(rows[r].run, sizes[s]);
+                        sec[r][s] = median_sec(rows[r].run, sizes[s], 1 + 20000 / sizes[s]);
                 }
         }
 
@@ -228,5 +282,50 @@ int main(void)
                         printf(" %9.2f", sec[r][s] * 1e6);
                 printf("  %8.2f\n", log10(sec[r][N_SIZES - 1] / sec[r][N_SIZES - 2]));
         }
+        return 0;
+}
+
+/* What one coalition costs. Sampled: the same number of orders whatever the size. */
+static void bench_coalitions(void)
+{
+        static const struct {
+                const char *name;
+                int (*run)(size_t);
+                bool is_exact;          /* by all subsets */
+        } rows[] = {
+                { "worth_divide", run_worth_divide, false },
+                { "worth_all", run_worth_all, true },
+                { "shapley_exact", run_shapley_exact, true },
+                { "shapley_estimate, 100 pairs", run_shapley_estimate, false },
+        };
+        static const size_t sizes[] = { 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32 };
+        enum { N_ROWS = sizeof rows / sizeof rows[0], N_SIZES = sizeof sizes / sizeof sizes[0] };
+
+        printf("\nA coalition: median of %d runs in microseconds\n\n%-28s", N_RUNS, "members =");
+        for (int s = 0; s < N_SIZES; s++)
+                printf(" %8zu", sizes[s]);
+        printf("\n");
+        for (int r = 0; r < N_ROWS; r++) {
+                printf("%-28s", rows[r].name);
+                for (int s = 0; s < N_SIZES; s++) {
+                        if (rows[r].is_exact && sizes[s] > COALITION_EXACT_MAX) {
+                                printf(" %8s", "-");
+                                continue;
+                        }
+                        prepare_coalition(sizes[s]);
+                        if (rows[r].is_exact)
+                                (void)run_worth_all(sizes[s]);
+                        printf(" %8.2f", 1e6 * median_sec(rows[r].run, sizes[s],
+                                                          1 + (2000 >> (sizes[s] / 2))));
+                }
+                printf("\n");
+        }
+}
+
+int main(void)
+{
+        if (bench_services() < 0)
+                return EXIT_FAILURE;
+        bench_coalitions();
         return EXIT_SUCCESS;
 }

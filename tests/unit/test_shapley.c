@@ -79,7 +79,8 @@ START_TEST(bad_input_is_refused_and_nothing_is_written)
                                           error, &sample), -EINVAL);
         ck_assert_int_eq(shapley_estimate(worth_of_heads, NULL, 3, 1, 1, 0, value, error, &sample), -EINVAL);
         ck_assert_int_eq(shapley_estimate(worth_of_heads, NULL, 3, 1, 9, -1, value, error, &sample), -EINVAL);
-        ck_assert_int_eq(shapley_estimate(worth_of_heads, NULL, 3, 1, 9, NAN, value, error, &sample), -EINVAL);
+        ck_assert_int_eq(shapley_estimate(worth_of_heads, NULL, 3, 1, 9, NAN, value, error, &sample),
+                         -EINVAL);
         ck_assert_int_eq(shapley_estimate(worth_that_fails_for_two, NULL, 3, 1, 9, 0, value, error,
                                           &sample), -EDOM);
         ck_assert_int_eq(shapley_estimate(worth_without_end, NULL, 3, 1, 9, 0, value, error, &sample), -EDOM);
