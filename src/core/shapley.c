@@ -31,10 +31,12 @@ int shapley_exact(const double worth[], unsigned n, double ret_value[])
                 weight[size] = weight[size - 1] * size / (n - size);
 
         for (uint32_t s = 0; s < n_subsets - 1; s++) {
-                double w = weight[__builtin_popcount(s)];
+                unsigned size = 0;
 
+                for (uint32_t in = s; in != 0; in &= in - 1)
+                        size++;
                 for (uint32_t out = ~s & (n_subsets - 1); out != 0; out &= out - 1)
-                        value[__builtin_ctz(out)] += w * (worth[s | (out & -out)] - worth[s]);
+                        value[__builtin_ctz(out)] += weight[size] * (worth[s | (out & -out)] - worth[s]);
         }
         memcpy(ret_value, value, n * sizeof value[0]);
         return 0;
