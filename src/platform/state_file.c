@@ -2,35 +2,20 @@
 #include "platform/state_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "platform/sealed_file.h"
 #include "util/cleanup.h"
-#include "util/read_all.h"
 #include "util/sorted.h"
 #include "util/unit_name.h"
 
 #define FILE_NAME "units"
-#define FILE_NAME_NEW "units.new"
-#define FILE_NAME_BAD "units.bad"
 
 #define VERSION_LINE "coalloc-units 1\n"
 #define RELOAD_LINE "reload\n"
-#define CHECKSUM_KEY "checksum "
-#define CHECKSUM_LINE_LENGTH (sizeof CHECKSUM_KEY - 1 + 16 + 1)
-
-static uint64_t checksum(const char *text, size_t length)
-{
-        uint64_t hash = 0xcbf29ce484222325u;
-        for (size_t i = 0; i < length; i++)
-                hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
-        return hash;
-}
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
@@ -189,33 +174,12 @@ int state_file_format(const struct state_file *s, char **ret_text, size_t *ret_l
                 put_property(f, "weight", &record->weight);
         }
 
-        bool has_failed = fflush(f) != 0 || ferror(f);
-        if (!has_failed) {
-                fprintf(f, CHECKSUM_KEY "%016" PRIx64 "\n", checksum(text, length));
-                has_failed = ferror(f);
-        }
-        if (fclose(f) != 0 || has_failed) {
-                free(text);
-                return -ENOMEM;
-        }
+        int r = sealed_text_finish(f, &text, &length);
+        if (r < 0)
+                return r;
         *ret_text = text;
         *ret_length = length;
         return 0;
-}
-
-/* What is left to read. Bytes, not a string: a NUL is just another wrong byte. */
-struct cursor {
-        const char *at;
-        const char *end;
-};
-
-static bool take(struct cursor *c, const char *literal)
-{
-        size_t length = strlen(literal);
-        if ((size_t)(c->end - c->at) < length || memcmp(c->at, literal, length) != 0)
-                return false;
-        c->at += length;
-        return true;
 }
 
 /* Exactly what put_value() writes: no sign, no leading zero, nothing that would not be written so. */
@@ -224,9 +188,9 @@ static bool take_value(struct cursor *c, uint64_t *ret)
         uint64_t value = 0;
         const char *first;
 
-        if (!take(c, " "))
+        if (!cursor_take(c, " "))
                 return false;
-        if (take(c, "unset")) {
+        if (cursor_take(c, "unset")) {
                 *ret = UINT64_MAX;
                 return true;
         }
@@ -304,12 +268,12 @@ static int take_property(struct cursor *c, struct state_value *ret)
 
         if (!take_value(c, &v.prior) || !take_value(c, &v.applied) || !take_value(c, &v.intended))
                 return -EBADMSG;
-        if (take(c, " \"")) {
+        if (cursor_take(c, " \"")) {
                 int r = take_quoted(c, &v.prior_dropin);
                 if (r < 0)
                         return r;
         }
-        if (!take(c, "\n")) {
+        if (!cursor_take(c, "\n")) {
                 free(v.prior_dropin);
                 return -EBADMSG;
         }
@@ -321,17 +285,11 @@ static int take_property(struct cursor *c, struct state_value *ret)
 static int take_record(struct cursor *c, struct state_file *s)
 {
         char name[UNIT_NAME_LENGTH_MAX + 1];
-        size_t length = 0;
 
-        for (; c->at < c->end && *c->at != ' ' && *c->at != '\n'; c->at++) {
-                if (length == UNIT_NAME_LENGTH_MAX || *c->at == '\0')
-                        return -EBADMSG;
-                name[length++] = *c->at;
-        }
-        name[length] = '\0';
-
-        bool is_transient = take(c, " transient");
-        if (!take(c, "\n") || !unit_name_is_valid(name))
+        if (!cursor_take_unit(c, name))
+                return -EBADMSG;
+        bool is_transient = cursor_take(c, " transient");
+        if (!cursor_take(c, "\n"))
                 return -EBADMSG;
         if (s->n_records > 0 && strcmp(s->records[s->n_records - 1].unit, name) >= 0)
                 return -EBADMSG;
@@ -340,32 +298,30 @@ static int take_record(struct cursor *c, struct state_file *s)
         int r = state_file_add(s, name, is_transient, &record);
         if (r < 0)
                 return r;
-        if (take(c, "quota"))
+        if (cursor_take(c, "quota"))
                 r = take_property(c, &record->quota);
-        if (r == 0 && take(c, "weight"))
+        if (r == 0 && cursor_take(c, "weight"))
                 r = take_property(c, &record->weight);
         return r;
 }
 
 int state_file_parse(struct state_file *s, const char *text, size_t length)
 {
-        if (length < CHECKSUM_LINE_LENGTH || length > STATE_FILE_SIZE_MAX)
+        if (length > STATE_FILE_SIZE_MAX)
                 return -EBADMSG;
 
-        /* The checksum first: what it does not vouch for is not looked at. */
-        char expected[CHECKSUM_LINE_LENGTH + 1];
-        size_t n_body = length - CHECKSUM_LINE_LENGTH;
-        snprintf(expected, sizeof expected, CHECKSUM_KEY "%016" PRIx64 "\n", checksum(text, n_body));
-        if (memcmp(text + n_body, expected, CHECKSUM_LINE_LENGTH) != 0)
-                return -EBADMSG;
+        /* The seal first: what it does not vouch for is not looked at. */
+        struct cursor c;
+        int r = sealed_text_open(text, length, &c);
+        if (r < 0)
+                return r;
 
-        struct cursor c = { .at = text, .end = text + n_body };
         struct state_file parsed = { 0 };
-        int r = take(&c, VERSION_LINE) ? 0 : -EBADMSG;
+        r = cursor_take(&c, VERSION_LINE) ? 0 : -EBADMSG;
         if (r == 0)
-                parsed.reload_pending = take(&c, RELOAD_LINE);
+                parsed.reload_pending = cursor_take(&c, RELOAD_LINE);
         while (r == 0 && c.at < c.end)
-                r = take(&c, "unit ") ? take_record(&c, &parsed) : -EBADMSG;
+                r = cursor_take(&c, "unit ") ? take_record(&c, &parsed) : -EBADMSG;
         if (r < 0) {
                 forget_all(&parsed);
                 return r;
@@ -382,33 +338,11 @@ int state_file_parse(struct state_file *s, const char *text, size_t length)
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
-/* Return: 0; -EBADMSG for something that cannot be our file; negative errno. */
-static int read_file(int directory_fd, const char *name, char **ret_text, size_t *ret_length)
-{
-        /* O_NONBLOCK: a FIFO under this name must not hold up the start. */
-        _cleanup_close_ int fd =
-                openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-        if (fd < 0)
-                return errno == ELOOP ? -EBADMSG : -errno;
-
-        struct stat st;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode))
-                return -EBADMSG;
-
-        int r = read_all(fd, STATE_FILE_SIZE_MAX, ret_text, ret_length);
-        return r == -EFBIG ? -EBADMSG : r;
-}
-
 int state_file_load(const char *directory, struct state_file *ret)
 {
-        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-                return -errno;
-
-        _cleanup_close_ int directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int directory_fd = sealed_file_open_directory(directory);
         if (directory_fd < 0)
-                return -errno;
+                return directory_fd;
 
         struct state_file s = { .directory = strdup(directory) };
         if (!s.directory)
@@ -416,56 +350,20 @@ int state_file_load(const char *directory, struct state_file *ret)
 
         _cleanup_free_ char *text = NULL;
         size_t length = 0;
-        int r = read_file(directory_fd, FILE_NAME, &text, &length);
+        int r = sealed_file_read(directory_fd, FILE_NAME, STATE_FILE_SIZE_MAX, &text, &length);
         if (r == 0)
                 r = state_file_parse(&s, text, length);
         if (r == -ENOENT)
                 r = 0;
-        else if (r == -EBADMSG)
-                /* Kept for whoever wants to know; only the latest, so that they cannot pile up. */
-                r = renameat(directory_fd, FILE_NAME, directory_fd, FILE_NAME_BAD) < 0 ? -errno : 1;
+        else if (r == -EBADMSG) {
+                r = sealed_file_put_aside(directory_fd, FILE_NAME);
+                r = r < 0 ? r : 1;
+        }
         if (r < 0) {
                 state_file_done(&s);
                 return r;
         }
         *ret = s;       /* handed over */
-        return r;
-}
-
-static int write_all(int fd, const char *text, size_t length)
-{
-        while (length > 0) {
-                ssize_t n = write(fd, text, length);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        return -EIO;
-                text += n;
-                length -= (size_t)n;
-        }
-        return 0;
-}
-
-static int replace_file(int directory_fd, const char *text, size_t length)
-{
-        /* A leftover of a crash may be anything: start from a file of our own. */
-        if (unlinkat(directory_fd, FILE_NAME_NEW, 0) < 0 && errno != ENOENT)
-                return -errno;
-        int fd = openat(directory_fd, FILE_NAME_NEW, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return -errno;
-
-        int r = write_all(fd, text, length);
-        if (r == 0 && fsync(fd) < 0)
-                r = -errno;
-        if (close(fd) < 0 && r == 0)
-                r = -errno;
-        if (r == 0 && renameat(directory_fd, FILE_NAME_NEW, directory_fd, FILE_NAME) < 0)
-                r = -errno;
-        if (r < 0)
-                (void)unlinkat(directory_fd, FILE_NAME_NEW, 0);
         return r;
 }
 
@@ -476,8 +374,7 @@ int state_file_save(struct state_file *s)
 
         _cleanup_free_ char *text = NULL;
         size_t length = 0;
-        bool is_empty = s->n_records == 0 && !s->reload_pending;
-        if (!is_empty) {
+        if (s->n_records > 0 || s->reload_pending) {
                 int r = state_file_format(s, &text, &length);
                 if (r < 0)
                         return r;
@@ -485,18 +382,7 @@ int state_file_save(struct state_file *s)
                         return -EFBIG;
         }
 
-        _cleanup_close_ int directory_fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (directory_fd < 0)
-                return -errno;
-
-        int r = 0;
-        if (!is_empty)
-                r = replace_file(directory_fd, text, length);
-        else if (unlinkat(directory_fd, FILE_NAME, 0) < 0 && errno != ENOENT)
-                r = -errno;
-        /* The rename is a change of the directory: without this a power cut may undo it. */
-        if (r == 0 && fsync(directory_fd) < 0)
-                r = -errno;
+        int r = sealed_file_replace(s->directory, FILE_NAME, text, length);
         if (r == 0)
                 s->is_dirty = false;
         return r;

@@ -4,9 +4,8 @@
 /* What every unit had before us: /run/coalloc/units.
  *
  * One record a unit that we changed, saved before the change: the value it had, the value we last
- * put there and the value we are about to put there. Written whole to a temporary file, synced and
- * renamed, so that a crash at any byte leaves the old or the new file. The text format has a version
- * line and a checksum; a file that does not fit is kept aside as .bad and reported, never guessed at.
+ * put there and the value we are about to put there. A sealed file (sealed_file.h): one that does not
+ * fit is kept aside as units.bad and reported, never guessed at.
  *
  *      coalloc-units 1
  *      reload
@@ -18,10 +17,7 @@
  *      checksum 0123456789abcdef
  *
  * Values are prior, applied, intended, then the drop-in that was there, if one was. Units ascend
- * strictly by strcmp(), so a unit cannot be there twice. The checksum is FNV-1a (64 bit) of all that
- * stands before its line: it guards against accidents (a file system that lost a block, an editor),
- * not against root, in whose directory the file lies; each of its steps is a bijection of the state,
- * so no single changed byte goes unseen, and it needs no table. */
+ * strictly by strcmp(), so a unit cannot be there twice. */
 
 #include <stdbool.h>
 #include <stddef.h>
