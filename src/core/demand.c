@@ -356,6 +356,7 @@ const char *demand_reason_to_string(enum demand_reason r)
                 [DEMAND_STALLED] = "stalled",
                 [DEMAND_ELASTIC] = "elastic",
                 [DEMAND_AT_MAX] = "at-max",
+                [DEMAND_LATENCY_TARGET] = "latency-target",
         };
 
         return r < _DEMAND_REASON_MAX ? names[r] : "unknown";

@@ -111,6 +111,7 @@ enum demand_reason {
         DEMAND_STALLED,
         DEMAND_ELASTIC,
         DEMAND_AT_MAX,
+        DEMAND_LATENCY_TARGET,          /* raised by the caller: what the load needs misses LatencyTargetSec= */
         _DEMAND_REASON_MAX,
 };
 

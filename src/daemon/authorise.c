@@ -14,6 +14,7 @@
 
 struct question {
         sd_bus_message *call;
+        const char *action;
         sd_bus_message_handler_t handler;
         void *userdata;
 };
@@ -27,10 +28,10 @@ static void question_free(void *userdata)
         free(q);
 }
 
-static int deny(sd_bus_message *m, sd_bus_error *error)
+static int deny(const char *action, sd_bus_error *error)
 {
         return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                                 "Only root may do this here (or whom polkit allows org.coalloc1.control).");
+                                 "Only root may do this here (or whom polkit allows %s).", action);
 }
 
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused)
@@ -44,7 +45,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused
             sd_bus_message_read(reply, "bb", &is_authorised, &is_challenge) < 0)
                 is_authorised = 0;
 
-        r = is_authorised ? q->handler(q->call, q->userdata, &error) : deny(q->call, &error);
+        r = is_authorised ? q->handler(q->call, q->userdata, &error) : deny(q->action, &error);
         if (r < 0 || sd_bus_error_is_set(&error))
                 (void)sd_bus_reply_method_errno(q->call, r < 0 ? r : -EIO, &error);
         return 0;
@@ -73,7 +74,7 @@ int authorise(sd_bus_message *m, const char *action, sd_bus_message_handler_t ha
         if (uid == 0 || uid == geteuid())
                 return handler(m, userdata, error);
         if (!sender)
-                return deny(m, error);
+                return deny(action, error);
 
         r = sd_bus_message_new_method_call(bus, &query, "org.freedesktop.PolicyKit1",
                                            "/org/freedesktop/PolicyKit1/Authority",
@@ -88,7 +89,7 @@ int authorise(sd_bus_message *m, const char *action, sd_bus_message_handler_t ha
         q = malloc(sizeof *q);
         if (!q)
                 return -ENOMEM;
-        *q = (struct question){ .call = sd_bus_message_ref(m), .handler = handler, .userdata = userdata };
+        *q = (struct question){ .call = sd_bus_message_ref(m), .action = action, .handler = handler, .userdata = userdata };
         r = sd_bus_call_async(bus, &slot, query, on_answer, q, POLKIT_TIMEOUT_USEC);
         if (r < 0) {
                 question_free(q);

@@ -3,6 +3,7 @@
 #include "daemon/configure.h"
 
 #include "daemon/actuate.h"
+#include "daemon/credits.h"
 #include "daemon/decide.h"
 #include "daemon/release.h"
 #include "daemon/services.h"
@@ -109,6 +110,7 @@ int configure_reload(struct daemon *d)
                                   "Could not give back what units had before Enforce= changed");
         } else
                 release_strays(d, true);
+        credits_save(d);
         log_plain(LOG_INFO, MSG_CONFIG_LOADED, "Configuration reloaded: %zu services, %zu paths.",
                   d->config->n_services, d->config->n_paths);
         return 0;

@@ -13,6 +13,8 @@
  *   release        giving back, one batch at a time
  *   configure      loading and reloading the configuration
  *   manager_bus    org.coalloc1 on D-Bus
+ *   reports        latencies that services report
+ *   credits        who gave and who got, kept over restarts
  *   explain        a decision in sentences and as JSON
  *
  * Nothing blocks: D-Bus calls are asynchronous, files are /proc, /sys and /run. The sampling path
@@ -24,6 +26,7 @@
 #include "platform/cgroup_reader.h"
 #include "platform/cgroup_tree.h"
 #include "platform/config_file.h"
+#include "platform/credit_file.h"
 #include "platform/give_back.h"
 #include "platform/host_cpu.h"
 #include "platform/state_file.h"
@@ -49,6 +52,15 @@ struct managed_value {
         bool is_foreign;                /* somebody else changed it: theirs until adopted */
 };
 
+/* The last latency that was reported of a service; all zero: none was. */
+struct latency_report {
+        double seconds_p99;
+        uint32_t requests;              /* since the report before; 0: not told */
+        double requests_per_sec;        /* 0: not known */
+        uint64_t at_usec;               /* CLOCK_MONOTONIC */
+        int64_t at_milli;               /* the allocation in force then; -1: none was */
+};
+
 /* Everything about one followed unit. */
 struct service {
         struct daemon *d;
@@ -63,9 +75,12 @@ struct service {
 
         struct demand_state demand;
         struct demand_estimate estimate;
+        struct epoch_service input;     /* what was decided from */
         struct epoch_decision decision;
         bool has_decision;
         int64_t recent_milli[EPOCH_RECENT];
+        struct latency_report report;
+        double credit, credit_before;   /* after the last decision, and before it */
 
         struct managed_value quota;     /* usec per second */
         struct managed_value weight;    /* CPUWeight */
@@ -110,6 +125,11 @@ struct daemon {
         struct systemd_manager *systemd;
         struct host_cpu host;
         struct state_file state;
+        char *state_dir;                /* /var/lib/coalloc, for credits; NULL: they are not kept */
+        struct credit_file remembered;  /* of an earlier run, until the first decision */
+        bool has_unsaved_credits;
+        unsigned n_epochs_unsaved;
+        int credit_error;               /* of the last attempt to keep them: said once */
 
         /* configuration in force */
         struct config *config;
@@ -127,6 +147,8 @@ struct daemon {
         struct gate_record *records;
         struct epoch_outcome outcome;
         bool has_outcome;
+        const struct epoch_graph *graph; /* of the last decision; NULL: there was none, or no paths */
+        const char *const *path_names;  /* of its paths */
         bool is_held;                   /* by a veto of the gate, in the last epoch */
         char epoch_error[192];          /* why the last epoch ended without a decision, "" = it did not */
         int last_round_error;           /* of the last round of writes */

@@ -2,9 +2,12 @@
 
 #include "daemon/decide.h"
 
+#include "core/slo.h"
 #include "daemon/actuate.h"
+#include "daemon/credits.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
+#include "daemon/reports.h"
 #include "daemon/sense.h"
 #include "daemon/services.h"
 #include "util/journal.h"
@@ -14,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define USEC_PER_MS 1000.0
 
 /* ---- host -------------------------------------------------------------------------------------- */
 
@@ -196,7 +201,8 @@ static int make_room(struct daemon *d)
 #undef GROW
                 d->n_players_allocated = more;
         }
-        needed = epoch_workspace_size(d->n_players_allocated, d->n_players_allocated + 1, 0);
+        needed = epoch_workspace_size(d->n_players_allocated, d->n_players_allocated + 1,
+                                      d->config->max_coalition_size);
         if (needed > d->workspace_size) {
                 void *bigger = realloc(d->workspace_buffer, needed);
 
@@ -256,6 +262,25 @@ static void estimate_all(struct daemon *d)
         }
 }
 
+/* What its load needs may be too little for its target: a queue needs room. */
+static void raise_need_for_target(struct service *s, const struct epoch_service *in, double sensitivity_per_ms)
+{
+        double most_milli = fmin(in->max_milli, in->bound_milli), need_milli;
+        struct slo slo = {
+                .target_ms = in->target_ms,
+                .steepness_per_ms = sensitivity_per_ms,
+        };
+
+        if (in->target_ms <= 0 || in->latency_ms <= 0 || !s->estimate.is_known ||
+            latency_calibrate(in->load_milli, in->other_ms, in->latency_ms, in->latency_at_milli, &slo.latency) < 0)
+                return;
+        need_milli = fmin(slo_need_milli(&slo), most_milli);
+        if (need_milli <= s->estimate.need_milli)
+                return;
+        s->estimate.need_milli = need_milli;
+        s->estimate.reason = DEMAND_LATENCY_TARGET;
+}
+
 static void gather_players(struct daemon *d)
 {
         d->n_players = 0;
@@ -266,21 +291,39 @@ static void gather_players(struct daemon *d)
                 if (!service_plays(s))
                         continue;
                 d->players[d->n_players] = s;
-                in = &d->inputs[d->n_players++];
+                in = &d->inputs[d->n_players];
                 *in = (struct epoch_service){
                         .floor_milli = milli_from_usec(s->config->floor.usec_per_sec),
                         .baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec),
                         .max_milli = s->max_milli,
                         .bound_milli = s->bound_milli,
                         .weight = s->config->weight,
-                        .need_milli = fmin(s->estimate.need_milli, 1e12),
+                        .target_ms = s->config->latency_target_usec / USEC_PER_MS,
+                        .elasticity = s->config->elasticity,
                         .load_milli = s->estimate.load_milli,
                         .hardship = s->estimate.hardship,
                         /* A service that is starting is not stale: its grace is its need. */
                         .is_known = s->estimate.is_known || s->estimate.reason == DEMAND_STARTING,
+                        .latency_ms = report_latency_ms(s),
+                        .latency_at_milli = fmax(0, s->report.at_milli),
+                        .cpu_ms = report_cpu_ms(s),
+                        .credit = s->credit,
                         .group = s->group,
                 };
                 memcpy(in->recent_milli, s->recent_milli, sizeof in->recent_milli);
+                d->n_players++;
+        }
+}
+
+/* What needs to know the others: who calls whom, and how long that takes. */
+static void complete_players(struct daemon *d)
+{
+        for (size_t i = 0; i < d->n_players; i++) {
+                struct service *s = d->players[i];
+                struct epoch_service *in = &d->inputs[i];
+
+                raise_need_for_target(s, in, d->config->sensitivity_per_ms);
+                in->need_milli = fmin(s->estimate.need_milli, 1e12);
         }
 }
 
@@ -318,6 +361,7 @@ static void take_decision(struct daemon *d)
                 for (size_t k = EPOCH_RECENT - 1; k > 0; k--)
                         s->recent_milli[k] = s->recent_milli[k - 1];
                 s->recent_milli[0] = decision->alloc_milli;
+                s->input = d->inputs[i];
                 s->decision = *decision;
                 s->has_decision = true;
 
@@ -362,7 +406,11 @@ static void fail_epoch(struct daemon *d, int error)
 {
         char text[sizeof d->epoch_error];
 
-        if (error == -ENOSPC)
+        if (error > 0)
+                (void)snprintf(text, sizeof text,
+                               "The bargain was not solved within %u iterations; everything stays as it is (MaxIterations=).",
+                               d->config->max_iterations);
+        else if (error == -ENOSPC)
                 (void)snprintf(text, sizeof text,
                                "%zu services, but fewer whole percents of CPU to give; everything stays as it is. Use Enforce=both, or fewer services.",
                                d->n_players);
@@ -406,7 +454,9 @@ static void run_epoch(struct daemon *d)
         build_groups(d);
         count_idle_epochs(d);
         release_strays(d, false);
+        credits_prepare(d);
         gather_players(d);
+        complete_players(d);
 
         rules = (struct epoch_rules){
                 .capacity_milli = d->capacity_milli,
@@ -417,17 +467,22 @@ static void run_epoch(struct daemon *d)
                 .overload = d->config->overload,
                 .enforce = d->config->enforce,
                 .is_frozen = d->is_frozen,
+                .sensitivity_per_ms = d->config->sensitivity_per_ms,
+                .epsilon = d->config->epsilon,
+                .max_iterations = d->config->max_iterations,
+                .epoch_sec = (double)d->config->epoch_usec / USEC_PER_SEC,
         };
         epoch_workspace_init(&w, d->workspace_buffer, d->n_players_allocated,
-                             d->n_players_allocated + 1, 0);
+                             d->n_players_allocated + 1, d->config->max_coalition_size);
         r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, NULL, d->enforce_groups, d->n_groups, &w,
                          d->decisions, d->group_weights, &d->outcome);
-        if (r < 0)
+        if (r != 0)
                 goto fail;
         d->has_outcome = true;
         d->was_frozen = d->is_frozen;
         d->epoch_error[0] = '\0';
         take_decision(d);
+        credits_settle(d);
         report_changes(d, tier_before, had_outcome);
         actuate(d);
         manager_bus_epoch_done(d);

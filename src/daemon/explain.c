@@ -2,6 +2,9 @@
 
 #include "daemon/explain.h"
 
+#include "core/ledger.h"
+#include "daemon/coalitions.h"
+#include "daemon/reports.h"
 #include "daemon/services.h"
 #include "platform/plan_json.h"
 #include "util/cleanup.h"
@@ -17,6 +20,20 @@
 
 /* CPU as people write it, to a tenth of a percent: "150%". */
 #define CPU(milli) FORMAT_CPU((uint64_t)llround(milli) * USEC_PER_MILLI)
+
+/* A time as people write it, to a tenth of a millisecond: "12.3ms", "1.5s". */
+#define MS(ms) ms_text((char[FORMAT_MAX]){ 0 }, (ms))
+
+static const char *ms_text(char buf[static FORMAT_MAX], double ms)
+{
+        if (!isfinite(ms))
+                (void)snprintf(buf, FORMAT_MAX, "unbounded");
+        else if (ms < 10000)
+                (void)snprintf(buf, FORMAT_MAX, "%.1fms", ms);
+        else
+                (void)snprintf(buf, FORMAT_MAX, "%.1fs", ms / 1000);
+        return buf;
+}
 
 /* "CPUQuota=40%", or that there is none. */
 #define QUOTA(usec_per_sec) quota_text((char[FORMAT_MAX + 16]){ 0 }, (usec_per_sec))
@@ -98,6 +115,11 @@ static void say_demand(json_object *out, const struct service *s)
                 say(out, "It takes whatever CPU is spare on a full host; such use proves no need, so its need is its baseline, %s.",
                     CPU(e->need_milli));
                 break;
+        case DEMAND_LATENCY_TARGET:
+                say(out, "Its load needs less, but it answered in %s while it held %s, and its target is %s: by the model it meets nine tenths of that with %s, so that is its need.",
+                    MS(s->input.latency_ms), CPU(s->input.latency_at_milli), MS(s->input.target_ms),
+                    CPU(e->need_milli));
+                break;
         case DEMAND_AT_MAX:
                 say(out, "It wants more than it may have; its need is cut to %s (Max=, or a quota set by an administrator).",
                     CPU(e->need_milli));
@@ -106,6 +128,44 @@ static void say_demand(json_object *out, const struct service *s)
                 say(out, "Its need is the load with a margin of 15%%: %s.", CPU(e->need_milli));
                 break;
         }
+}
+
+static void say_weight(json_object *out, const struct service *s)
+{
+        double change = s->decision.weight / s->config->weight - 1;
+
+        if (s->input.credit == 0)
+                say(out, "It bargains with its weight, %u (Weight=); it has no credit.", s->config->weight);
+        else if (fabs(change) < 5e-5)
+                say(out, "It bargains with its weight, %u (Weight=); its credit of %+.3f counts only while CPU is scarce.",
+                    s->config->weight, s->input.credit);
+        else
+                say(out, "Its weight is %u (Weight=); its credit of %+.3f, for what it %s in its coalition before, makes that %.2f (%+.1f%%).",
+                    s->config->weight, s->input.credit, s->input.credit > 0 ? "gave" : "got",
+                    s->decision.weight, 100 * change);
+}
+
+/* The exact answer of the market, and what made it that. */
+static void say_share(json_object *out, struct daemon *d, const struct service *s)
+{
+        const struct market_outcome *m = &d->outcome.market;
+        double above_milli = s->decision.market_milli - s->input.baseline_milli;
+
+        if (m->tier != TIER_CONGESTED || !isfinite(m->shadow_price) || m->shadow_price <= 0) {
+                say(out, "The bargain gives it %s.", CPU(s->decision.market_milli));
+                return;
+        }
+        say(out, "CPU above the baselines has a price: one milli-CPU more would be worth %.4g to everybody who is short.",
+            m->shadow_price);
+        if (s->decision.market_milli >= s->decision.need_milli * (1 - 1e-9))
+                say(out, "At that price it can have all that it asks for: the bargain gives it %s.",
+                    CPU(s->decision.market_milli));
+        else if (s->decision.target_ms > 0)
+                say(out, "The bargain gives it %s: so much is worth that price to it beside its latency target of %s.",
+                    CPU(s->decision.market_milli), MS(s->decision.target_ms));
+        else
+                say(out, "The bargain gives it %s: %s more than its baseline, which is its weight divided by that price.",
+                    CPU(s->decision.market_milli), CPU(fmax(0, above_milli)));
 }
 
 static void say_market(json_object *out, struct daemon *d, const struct service *s)
@@ -130,13 +190,179 @@ static void say_market(json_object *out, struct daemon *d, const struct service 
                 say(out, "That does not even cover the floors (starved): they are scaled down.");
                 break;
         }
-        say(out, "The bargain gives it %s, with weight %u.", CPU(s->decision.market_milli),
-            s->config->weight);
+        if (s->decision.need_milli < s->input.need_milli)
+                say(out, "CPU costs more than in the last hour on average, and it agreed to yield then (Elasticity=%.2g): it asks for %s instead of %s.",
+                    s->config->elasticity, CPU(s->decision.need_milli), CPU(s->input.need_milli));
+        say_weight(out, s);
+        say_share(out, d, s);
 }
+
+
+/* ---- sentences: latency and coalition --------------------------------------------------------- */
+
+static void say_latency(json_object *out, const struct service *s)
+{
+        const struct latency_model *m = &s->decision.latency;
+
+        if (report_exists(s))
+                say(out, "%s ago it reported a latency of %s (99th percentile)%s.", FORMAT_SPAN(report_age_usec(s)),
+                    MS(s->report.seconds_p99 * 1000),
+                    !report_is_fresh(s)      ? "; that is more than three epochs old, stale, and ignored"
+                    : s->report.at_milli < 0 ? "; nothing was allocated to it then, so nothing follows from it"
+                                             : "");
+        if (s->input.other_ms > 0)
+                say(out, "Of that, %s are spent in the services that it calls, as they report.",
+                    MS(s->input.other_ms));
+        if (s->config->latency_target_usec > 0 && s->input.latency_ms <= 0)
+                say(out, "It has a latency target but no fresh report of its latency: it bargains by its load alone (ReportLatency, coallocctl report-latency).");
+        if (s->input.latency_ms > 0 || s->decision.importance > 0)
+                say(out, "The model of its latency%s: %s at what the bargain gives it, %s at what it holds.",
+                    s->input.latency_ms > 0 ? "" : ", which knows its load and nothing else",
+                    MS(latency_ms(m, s->decision.market_milli)),
+                    MS(latency_ms(m, fmax(0, (double)s->decision.alloc_milli))));
+}
+
+/* "web, cart and db"; those whose bit is set. */
+static char *members_text(const struct daemon *d, const struct epoch_coalition *c, uint32_t mask)
+{
+        _cleanup_free_ char *text = NULL;
+        unsigned n_left = 0;
+
+        for (size_t i = 0; i < c->n; i++)
+                n_left += mask >> i & 1;
+        for (size_t i = 0; i < c->n; i++) {
+                char *longer;
+
+                if (!(mask >> i & 1))
+                        continue;
+                n_left--;
+                if (asprintf(&longer, "%s%s%s", text ?: "", coalition_member(d, c, i)->name,
+                             n_left > 1    ? ", "
+                             : n_left == 1 ? " and "
+                                           : "") < 0)
+                        return NULL;
+                free(text);
+                text = longer;
+        }
+        return TAKE_PTR(text);
+}
+
+static void say_moves(json_object *out, const struct daemon *d, const struct epoch_coalition *c,
+                      const struct service *s)
+{
+        int64_t moved = s->decision.alloc_milli - s->decision.entitlement_milli;
+
+        if (moved < 0)
+                say(out, "It brought %s and holds %s: it gave %s.", CPU(s->decision.entitlement_milli),
+                    CPU(s->decision.alloc_milli), CPU(-moved));
+        else if (moved > 0)
+                say(out, "It brought %s and holds %s: it got %s.", CPU(s->decision.entitlement_milli),
+                    CPU(s->decision.alloc_milli), CPU(moved));
+        else
+                say(out, "It brought %s and keeps that.", CPU(s->decision.entitlement_milli));
+        for (size_t i = 0; i < c->n; i++) {
+                const struct service *other = coalition_member(d, c, i);
+                int64_t change = other->decision.alloc_milli - other->decision.entitlement_milli;
+
+                if (other != s && (c->active >> i & 1) && change != 0)
+                        say(out, "%s brought %s and %s %s of it.", other->name, CPU(other->decision.entitlement_milli),
+                            change < 0 ? "gave" : "got, beside it,", CPU(change < 0 ? -change : change));
+        }
+}
+
+static void say_paths(json_object *out, const struct daemon *d, const struct service *s)
+{
+        const struct epoch_graph *g = coalitions_graph(d);
+
+        for (size_t i = 0; i < g->paths.n_paths; i++) {
+                const struct epoch_path *p = &g->path[i];
+                bool is_on = false;
+
+                for (size_t k = g->paths.first[i]; k < g->paths.first[i + 1]; k++)
+                        is_on |= d->players[g->paths.members[k]] == s;
+                if (!is_on)
+                        continue;
+                if (!isfinite(p->latency_ms) || !isfinite(p->latency_market_ms))
+                        say(out, "It is on path %s.", path_name(d, i));
+                else if (fabs(p->latency_ms - p->latency_market_ms) < 0.05)
+                        say(out, "It is on path %s, whose modelled latency is %s, with and without the coalition.",
+                            path_name(d, i), MS(p->latency_ms));
+                else
+                        say(out, "It is on path %s, whose modelled latency is %s; had everybody kept what the bargain gave, it would be %s.",
+                            path_name(d, i), MS(p->latency_ms), MS(p->latency_market_ms));
+                if (p->target_ms > 0 && s->decision.target_ms > 0)
+                        say(out, "The path is to answer in %s; in proportion to the modelled latencies of its services, %s of that are this one's.",
+                            MS(p->target_ms), MS(s->decision.target_ms));
+        }
+}
+
+static void say_stability(json_object *out, const struct daemon *d, const struct epoch_coalition *c)
+{
+        const struct coalition_value *v = &c->value;
+        _cleanup_free_ char *blocking = NULL;
+        struct coalition_findings found;
+
+        coalition_find(c, &found);
+        blocking = members_text(d, c, found.blocking);
+        if (v->epoch == 0)
+                say(out, "Whether some of them would do better on their own is looked at in turn, and was not yet.");
+        else if (!v->is_stable)
+                say(out, "In epoch %" PRIu64 " %s would have had %.4g to gain on their own (more than Epsilon=%.4g), so the coalition is not stable.",
+                    v->epoch, blocking ?: "some of them", v->max_excess, d->config->epsilon);
+        else if (v->is_exact)
+                say(out, "It is stable: in epoch %" PRIu64 " no group of its members had anything to gain by leaving%s.",
+                    v->epoch, v->is_repaired ? ", after credits were moved between them" : "");
+        else
+                say(out, "It is stable: the price at which its members trade proves that no group gains by leaving (epoch %" PRIu64 ").",
+                    v->epoch);
+}
+
+static void say_credit(json_object *out, const struct service *s)
+{
+        const struct epoch_decision *x = &s->decision;
+
+        if (x->due != 0 || x->gain != 0)
+                say(out, "By what it contributes (Shapley value) %.4g of the coalition's gain is due to it, and the division gives it %.4g: the difference goes to its credit.",
+                    x->due, x->gain);
+        if (s->credit_before != 0 || s->credit != 0)
+                say(out, "Its credit goes from %+.4f to %+.4f (-1 to 1, halved in %d epochs); it moves its weight by a tenth at most.",
+                    s->credit_before, s->credit, LEDGER_HALF_LIFE_EPOCHS);
+}
+
+static void say_coalition(json_object *out, struct daemon *d, const struct service *s)
+{
+        const struct epoch_coalition *c = coalition_of(d, s);
+        _cleanup_free_ char *members = NULL;
+
+        if (!c) {
+                if (coalitions_graph(d))
+                        say(out, "It shares no request path with another service (Calls=, [Path]): it bargains alone.");
+                say_credit(out, s);
+                return;
+        }
+        members = members_text(d, c, UINT32_MAX);
+        say(out, "It is in a coalition with those it shares requests with: %s.", members ?: "");
+        if ((c->active & (c->active - 1)) == 0) {
+                say(out, "Less than two of them take part now, so everybody keeps what the bargain gave.");
+        } else if (!c->is_formed) {
+                say_stability(out, d, c);
+                say(out, "In this epoch the coalition is not formed: everybody keeps what the bargain gave.");
+        } else {
+                say(out, "Together they hold %s and divide it so that requests on their paths take the least time; that changes nothing for others.",
+                    CPU(c->total_milli));
+                say_moves(out, d, c, s);
+                say_stability(out, d, c);
+        }
+        say_paths(out, d, s);
+        say_credit(out, s);
+}
+
+/* ---- sentences: gate and settings -------------------------------------------------------------- */
 
 static void say_gate(json_object *out, struct daemon *d, const struct service *s)
 {
         const struct gate_verdict *g = &d->outcome.gate;
+        const struct epoch_coalition *c = coalition_of(d, s);
 
         if (s->decision.alloc_milli < 0) {
                 say(out, "Allocations are frozen, and it came later: it waits without one.");
@@ -145,9 +371,13 @@ static void say_gate(json_object *out, struct daemon *d, const struct service *s
         if (!isfinite(g->v_before))
                 say(out, "There was no allocation before, so the gate let the first one pass.");
         else
-                say(out, "The gate says %s (step %.2g): V would go from %.6g to %.6g.",
+                say(out, "The gate says %s (step %.2g): V, the distance from the solution, would go from %.6g to %.6g.",
                     verdict_to_string(g->verdict), g->step, g->v_before, g->v_after);
-        say(out, "It holds %s from this epoch on.", CPU(s->decision.alloc_milli));
+        if (c && c->is_formed && isfinite(c->division.v_before))
+                say(out, "Inside the coalition it says %s: what the division falls short of the best would go from %.6g to %.6g.",
+                    verdict_to_string(c->division.verdict), c->division.v_before, c->division.v_after);
+        say(out, "It holds %s from this epoch on, in whole thousandths of a CPU; roundings keep the sum.",
+            CPU(s->decision.alloc_milli));
 }
 
 static void say_setting(json_object *out, struct daemon *d, const struct service *s)
@@ -202,9 +432,45 @@ static json_object *inputs_of(struct daemon *d, const struct service *s)
                                                    : INFINITY);
                 put_int(o, "weight", s->config->weight);
         }
+        put_double(o, "latency_target_ms", s->input.target_ms > 0 ? s->input.target_ms : NAN);
+        put_double(o, "latency_ms", report_exists(s) ? s->report.seconds_p99 * 1000 : NAN);
+        put_double(o, "latency_age_sec", report_exists(s) ? (double)report_age_usec(s) / USEC_PER_SEC : NAN);
+        (void)json_object_object_add(o, "latency_stale",
+                                     json_object_new_boolean(report_exists(s) && !report_is_fresh(s)));
+        put_double(o, "other_ms", s->input.latency_ms > 0 ? s->input.other_ms : NAN);
+        put_double(o, "cpu_ms", s->input.cpu_ms > 0 ? s->input.cpu_ms : NAN);
+        put_double(o, "credit", s->input.credit);
         put_double(o, "capacity_milli", d->capacity_milli);
         put_double(o, "unmanaged_milli", d->unmanaged_load_milli);
         put_double(o, "bargained_milli", d->outcome.bargained_milli);
+        return o;
+}
+
+static json_object *coalition_object(struct daemon *d, const struct service *s)
+{
+        const struct epoch_coalition *c = coalition_of(d, s);
+        json_object *o, *members;
+
+        if (!c)
+                return NULL;
+        o = json_object_new_object();
+        members = json_object_new_array();
+        put_text(o, "id", coalition_name(d, c));
+        for (size_t i = 0; i < c->n; i++)
+                (void)json_object_array_add(members, json_object_new_string(coalition_member(d, c, i)->name));
+        (void)json_object_object_add(o, "members", members);
+        (void)json_object_object_add(o, "formed", json_object_new_boolean(c->is_formed));
+        put_double(o, "total_milli", c->is_formed ? (double)c->total_milli : NAN);
+        put_double(o, "entitlement_milli", (double)s->decision.entitlement_milli);
+        put_double(o, "importance", s->decision.importance);
+        put_double(o, "gain", s->decision.gain);
+        put_double(o, "due", s->decision.due);
+        (void)json_object_object_add(o, "stable", c->value.epoch > 0
+                                                          ? json_object_new_boolean(c->value.is_stable)
+                                                          : NULL);
+        put_double(o, "max_excess", c->value.epoch > 0 ? c->value.max_excess : NAN);
+        put_double(o, "division_before", c->division.v_before);
+        put_double(o, "division_after", c->division.v_after);
         return o;
 }
 
@@ -218,7 +484,17 @@ static json_object *decision_of(struct daemon *d, const struct service *s)
         put_text(o, "tier", tier_to_string(out->market.tier));
         put_double(o, "scarcity", out->market.scarcity);
         put_double(o, "shadow_price", out->market.shadow_price);
+        put_double(o, "need_milli", s->decision.need_milli);
+        put_double(o, "weight", s->decision.weight);
+        put_double(o, "latency_target_ms", s->decision.target_ms > 0 ? s->decision.target_ms : NAN);
         put_double(o, "market_milli", s->decision.market_milli);
+        put_double(o, "latency_model_ms",
+                   (s->input.latency_ms > 0 || s->decision.importance > 0) && s->decision.alloc_milli >= 0
+                           ? latency_ms(&s->decision.latency, (double)s->decision.alloc_milli)
+                           : NAN);
+        (void)json_object_object_add(o, "coalition", coalition_object(d, s));
+        put_double(o, "credit_before", s->credit_before);
+        put_double(o, "credit", s->credit);
         put_double(o, "alloc_milli", s->decision.alloc_milli >= 0 ? s->decision.alloc_milli : NAN);
         put_double(o, "quota_milli", s->decision.quota_milli == QUOTA_NONE_MILLI
                                              ? NAN
@@ -250,6 +526,10 @@ int explain_service(struct daemon *d, const struct service *s, char **ret_json)
                 say_demand(sentences, s);
         if (s->has_decision && service_plays(s)) {
                 say_market(sentences, d, s);
+                if (s->decision.alloc_milli >= 0) {
+                        say_latency(sentences, s);
+                        say_coalition(sentences, d, s);
+                }
                 say_gate(sentences, d, s);
                 if (s->decision.alloc_milli >= 0)
                         say_setting(sentences, d, s);
@@ -271,17 +551,48 @@ int explain_service(struct daemon *d, const struct service *s, char **ret_json)
         return 0;
 }
 
+static struct plan_answer_coalition answer_for(const struct epoch_graph *g, const struct epoch_coalition *c,
+                                               struct coalition_findings *found)
+{
+        coalition_find(c, found);
+        return (struct plan_answer_coalition){
+                .members = g->members + c->first,
+                .n_members = c->n,
+                .is_formed = c->is_formed,
+                .price = c->plan.price,
+                .is_valued = c->value.epoch > 0,
+                .worth = c->value.worth,
+                .is_stable = c->value.is_stable,
+                .max_excess = c->value.max_excess,
+                .blocking = found->blocking,
+                .shapley = found->shapley,
+                .imputation = found->imputation,
+        };
+}
+
 int explain_plan(struct daemon *d, char **ret_json)
 {
         _cleanup_free_ struct plan_answer_service *services = NULL;
+        _cleanup_free_ struct plan_answer_coalition *coalitions = NULL;
+        _cleanup_free_ struct coalition_findings *found = NULL;
+        _cleanup_free_ const char **names = NULL;
+        const struct epoch_graph *g = coalitions_graph(d);
         const struct epoch_outcome *o = &d->outcome;
-        size_t n = 0;
+        size_t n = 0, n_coalitions = g ? g->n_coalitions : 0, n_names = g ? d->n_players : 0;
 
         services = calloc(d->n_services + 1, sizeof *services);
-        if (!services)
+        coalitions = calloc(n_coalitions + 1, sizeof *coalitions);
+        found = calloc(n_coalitions + 1, sizeof *found);
+        names = calloc(n_names + 1, sizeof *names);
+        if (!services || !coalitions || !found || !names)
                 return -ENOMEM;
+        for (size_t i = 0; i < n_names; i++)
+                names[i] = d->players[i]->name;
+        for (size_t i = 0; i < n_coalitions; i++)
+                coalitions[i] = answer_for(g, &g->coalitions[i], &found[i]);
         for (size_t i = 0; i < d->n_services; i++) {
                 const struct service *s = d->services[i];
+                const struct epoch_coalition *c = coalition_of(d, s);
 
                 if (s->has_decision)
                         services[n++] = (struct plan_answer_service){
@@ -291,6 +602,8 @@ int explain_plan(struct daemon *d, char **ret_json)
                                 .quota_milli = s->decision.quota_milli,
                                 .cpu_weight = s->decision.cpu_weight,
                                 .is_satisfied = s->decision.is_satisfied,
+                                .coalition = c ? coalition_name(d, c) : NULL,
+                                .credit = s->credit,
                         };
         }
         return plan_answer_format(&(struct plan_answer){
@@ -299,6 +612,9 @@ int explain_plan(struct daemon *d, char **ret_json)
                                           .shadow_price = o->market.shadow_price,
                                           .services = services,
                                           .n_services = n,
+                                          .coalitions = coalitions,
+                                          .n_coalitions = n_coalitions,
+                                          .names = names,
                                           .v_before = o->gate.v_before,
                                           .v_after = o->gate.v_after,
                                           .step = o->gate.step,

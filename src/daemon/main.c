@@ -6,6 +6,7 @@
 
 #include "daemon/actuate.h"
 #include "daemon/configure.h"
+#include "daemon/credits.h"
 #include "daemon/decide.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
@@ -193,6 +194,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
         if (d->is_stopping)
                 return 0;
         d->is_stopping = true;
+        credits_save(d);
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Giving back what every unit had.");
         d->stop_deadline_usec = daemon_now_usec(d) + STOP_TIMEOUT_USEC;
         (void)sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, STOP_TICK_USEC, 10000,
@@ -346,6 +348,7 @@ static void daemon_done(struct daemon *d)
         if (d->lock_fd >= 0)
                 (void)close(d->lock_fd);
         decide_free(d);
+        credits_free(d);
         (void)config_free(d->config);
         free(d->config_error);
         free(d->mount);
@@ -373,6 +376,7 @@ static int run(struct daemon *d)
         r = load_state(d);
         if (r < 0)
                 return EXIT_FAILURE;
+        credits_load(d);
         d->own_control_group = read_own_control_group(d->root);
 
         r = add_signals(d);

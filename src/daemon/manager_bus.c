@@ -6,8 +6,12 @@
 
 #include "daemon/actuate.h"
 #include "daemon/authorise.h"
+#include "daemon/bus_append.h"
+#include "daemon/bus_coalitions.h"
+#include "daemon/bus_services.h"
 #include "daemon/configure.h"
 #include "daemon/explain.h"
+#include "daemon/reports.h"
 #include "daemon/services.h"
 #include "util/bus_names.h"
 #include "util/cleanup.h"
@@ -21,17 +25,10 @@ struct manager_bus {
         sd_bus *own;                    /* --publish=: a connection of our own; else NULL */
         sd_bus *bus;                    /* where we are published; borrowed from systemd_manager */
         sd_bus_slot *manager_slot, *service_slot, *enumerator_slot, *name_slot;
+        struct bus_prices told;
 };
 
 /* ---- properties of the manager ----------------------------------------------------------------- */
-
-/* Whole usec from the doubles of the decision; nothing negative ever leaves it. */
-static uint64_t usec_of(double milli)
-{
-        if (!isfinite(milli))
-                return USEC_UNSET;
-        return milli > 0 ? (uint64_t)llround(milli * USEC_PER_MILLI) : 0;
-}
 
 static uint64_t allocated_usec(const struct daemon *d)
 {
@@ -40,7 +37,7 @@ static uint64_t allocated_usec(const struct daemon *d)
         for (size_t i = 0; i < d->n_services; i++)
                 if (d->services[i]->has_decision && d->services[i]->decision.alloc_milli > 0)
                         sum_milli += d->services[i]->decision.alloc_milli;
-        return usec_of(sum_milli);
+        return bus_usec_from_milli(sum_milli);
 }
 
 /* Why allocations are what they were; "" when they are not held. */
@@ -74,13 +71,13 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
                 return sd_bus_message_append(reply, "s",
                                              d->has_outcome ? tier_to_string(o->market.tier) : "");
         if (strcmp(property, "CapacityUSecPerSec") == 0)
-                return sd_bus_message_append(reply, "t", usec_of(d->capacity_milli));
+                return sd_bus_message_append(reply, "t", bus_usec_from_milli(d->capacity_milli));
         if (strcmp(property, "BargainedUSecPerSec") == 0)
-                return sd_bus_message_append(reply, "t", usec_of(o->bargained_milli));
+                return sd_bus_message_append(reply, "t", bus_usec_from_milli(o->bargained_milli));
         if (strcmp(property, "AllocatedUSecPerSec") == 0)
                 return sd_bus_message_append(reply, "t", allocated_usec(d));
         if (strcmp(property, "UnmanagedUSecPerSec") == 0)
-                return sd_bus_message_append(reply, "t", usec_of(d->unmanaged_load_milli));
+                return sd_bus_message_append(reply, "t", bus_usec_from_milli(d->unmanaged_load_milli));
         if (strcmp(property, "Scarcity") == 0)
                 return sd_bus_message_append(reply, "d", o->market.scarcity);
         if (strcmp(property, "ShadowPrice") == 0)
@@ -113,177 +110,6 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
         return -ENOENT;
 }
 
-/* ---- services ---------------------------------------------------------------------------------- */
-
-static int append_variant(sd_bus_message *m, const char *key, const char *type, ...)
-{
-        va_list ap;
-        int r;
-
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(m, "s", key);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(m, 'v', type);
-        if (r < 0)
-                return r;
-        va_start(ap, type);
-        r = sd_bus_message_appendv(m, type, ap);
-        va_end(ap);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_close_container(m);
-        if (r < 0)
-                return r;
-        return sd_bus_message_close_container(m);
-}
-
-/* What is published of one service; ListServices and the service objects share it. */
-struct service_facts {
-        const char *key;
-        char type;                      /* s, b, t, u, d */
-        const char *text;
-        uint64_t number;
-        double real;
-};
-
-#define FACTS_MAX 32
-
-/* What is asked of systemd: a change that is not worth a write is not asked for. */
-static uint64_t asked_quota(const struct daemon *d, const struct service *s)
-{
-        const struct managed_value *v = &s->quota;
-
-        if (v->is_ours && v->wanted != USEC_UNSET &&
-            !enforce_quota_differs(quota_milli_from_usec(v->applied), quota_milli_from_usec(v->wanted),
-                                   d->config->min_change))
-                return v->applied;
-        return v->wanted;
-}
-
-static uint64_t asked_weight(const struct daemon *d, const struct service *s)
-{
-        const struct managed_value *v = &s->weight;
-
-        if (v->is_ours && v->applied != USEC_UNSET && v->wanted != USEC_UNSET &&
-            !enforce_weight_differs((unsigned)v->applied, (unsigned)v->wanted, d->config->min_change))
-                return v->applied;
-        return v->wanted;
-}
-
-static size_t facts_of(struct daemon *d, const struct service *s, const char *note,
-                       struct service_facts f[static FACTS_MAX])
-{
-        const struct demand_estimate *e = &s->estimate;
-        const struct config_service *c = s->config;
-        size_t n = 0;
-
-#define TEXT(k, v) f[n++] = (struct service_facts){ .key = (k), .type = 's', .text = (v) }
-#define FLAG(k, v) f[n++] = (struct service_facts){ .key = (k), .type = 'b', .number = (v) }
-#define USEC(k, v) f[n++] = (struct service_facts){ .key = (k), .type = 't', .number = (v) }
-#define REAL(k, v) f[n++] = (struct service_facts){ .key = (k), .type = 'd', .real = (v) }
-        TEXT("Name", s->name);
-        TEXT("Unit", s->unit);
-        TEXT("State", service_state(d, s));
-        TEXT("Note", note);
-        TEXT("CoalitionId", "");
-        TEXT("NeedReason", demand_reason_to_string(e->reason));
-        FLAG("Managed", c != NULL);
-        FLAG("Active", s->systemd && s->systemd->is_active);
-        FLAG("Satisfied", s->has_decision && s->decision.is_satisfied);
-        FLAG("Elastic", e->is_elastic);
-        USEC("UseUSecPerSec", usec_of(e->use_mean_milli));
-        USEC("LoadUSecPerSec", usec_of(e->load_milli));
-        USEC("NeedUSecPerSec", usec_of(e->need_milli));
-        USEC("FloorUSecPerSec", c ? c->floor.usec_per_sec : 0);
-        USEC("BaselineUSecPerSec", c ? c->baseline.usec_per_sec : 0);
-        USEC("MaxUSecPerSec", c && c->max.is_set ? c->max.usec_per_sec : USEC_UNSET);
-        USEC("AllocationUSecPerSec", s->has_decision && s->decision.alloc_milli >= 0
-                                             ? usec_of(s->decision.alloc_milli)
-                                             : USEC_UNSET);
-        USEC("QuotaWantedUSecPerSec", asked_quota(d, s));
-        USEC("QuotaAppliedUSecPerSec", s->quota.applied);
-        USEC("QuotaReadUSecPerSec", s->quota.read);
-        USEC("CPUWeightWanted", asked_weight(d, s));
-        USEC("CPUWeightApplied", s->weight.applied);
-        USEC("CPUWeightRead", s->weight.read);
-        f[n++] = (struct service_facts){ .key = "Weight", .type = 'u', .number = c ? c->weight : 0 };
-        REAL("MarketMilli", s->has_decision ? s->decision.market_milli : 0);
-        REAL("ThrottledRatio", e->throttled_ratio);
-        REAL("Pressure", e->stall_share);
-        REAL("Contention", e->contention);
-        REAL("Confidence", e->confidence);
-#undef TEXT
-#undef FLAG
-#undef USEC
-#undef REAL
-        return n;
-}
-
-static int append_fact(sd_bus_message *m, const struct service_facts *f)
-{
-        switch (f->type) {
-        case 's':
-                return append_variant(m, f->key, "s", f->text);
-        case 'b':
-                return append_variant(m, f->key, "b", (int)f->number);
-        case 't':
-                return append_variant(m, f->key, "t", f->number);
-        case 'u':
-                return append_variant(m, f->key, "u", (uint32_t)f->number);
-        default:
-                return append_variant(m, f->key, "d", f->real);
-        }
-}
-
-/* Guardians and holders that nobody asked to see stay behind the scenes. */
-static bool is_shown(const struct daemon *d, const struct service *s)
-{
-        return s->config || config_wants(d->config, s->unit);
-}
-
-static int method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        struct daemon *d = userdata;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        struct service_facts facts[FACTS_MAX];
-        int r;
-
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < d->n_services; i++) {
-                const struct service *s = d->services[i];
-                _cleanup_free_ char *note = NULL;
-                size_t n;
-
-                if (!is_shown(d, s))
-                        continue;
-                note = service_note(d, s);
-                n = facts_of(d, s, note ?: "", facts);
-                r = sd_bus_message_open_container(reply, 'a', "{sv}");
-                if (r < 0)
-                        return r;
-                for (size_t k = 0; k < n; k++) {
-                        r = append_fact(reply, &facts[k]);
-                        if (r < 0)
-                                return r;
-                }
-                r = sd_bus_message_close_container(reply);
-                if (r < 0)
-                        return r;
-        }
-        r = sd_bus_message_close_container(reply);
-        if (r < 0)
-                return r;
-        return sd_bus_send(NULL, reply, NULL);
-}
-
 /* ---- reading methods --------------------------------------------------------------------------- */
 
 static int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -298,7 +124,7 @@ static int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (r < 0)
                 return r;
         s = services_find_by_any_name(d, name);
-        if (!s || !is_shown(d, s))
+        if (!s || !bus_shows(d, s))
                 return sd_bus_error_setf(error, COALLOC_ERROR_NO_SUCH_SERVICE,
                                          "No service or unit \"%s\" is measured; see coallocctl status.", name);
         r = explain_service(d, s, &json);
@@ -320,14 +146,6 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (r < 0)
                 return r;
         return sd_bus_reply_method_return(m, "s", json);
-}
-
-static int method_get_prices(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        struct daemon *d = userdata;
-
-        return sd_bus_reply_method_return(m, "a{sd}", 2, "scarcity", d->outcome.market.scarcity,
-                                          "shadow_price", d->outcome.market.shadow_price);
 }
 
 /* ---- writing methods: each runs once its sender is authorised ------------------------------------ */
@@ -450,6 +268,38 @@ static int do_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int do_report_latency(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        struct daemon *d = userdata;
+        struct service *s;
+        const char *name;
+        double seconds_p99;
+        uint32_t requests;
+
+        if (sd_bus_message_read(m, "sdu", &name, &seconds_p99, &requests) < 0)
+                return -EBADMSG;
+        s = services_find_by_any_name(d, name);
+        if (!s || !bus_shows(d, s))
+                return sd_bus_error_setf(error, COALLOC_ERROR_NO_SUCH_SERVICE,
+                                         "No service or unit \"%s\" is measured; see coallocctl status.", name);
+        if (!s->config)
+                return sd_bus_error_setf(error, COALLOC_ERROR_NO_SUCH_SERVICE,
+                                         "%s has no [Service] section, so its latency decides nothing.", name);
+        if (!s->systemd || !s->systemd->is_active)
+                return sd_bus_error_setf(error, COALLOC_ERROR_NOT_RUNNING,
+                                         "%s is not running, so it has no latency.", s->unit);
+        if (report_take(s, seconds_p99, requests) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "A latency of %g s is none: it has to be above 0 and at most %g s.",
+                                         seconds_p99, REPORT_SECONDS_MAX);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_report_latency(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return authorise(m, COALLOC_ACTION_REPORT_LATENCY, do_report_latency, userdata, error);
+}
+
 static int method_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         return authorise(m, COALLOC_ACTION_CONTROL, do_set_mode, userdata, error);
@@ -502,13 +352,17 @@ static const sd_bus_vtable manager_vtable[] = {
         PROPERTY("ConfigError", "s"),
         PROPERTY("PressureAvailable", "b"),
         SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", services),
-                                method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
+                                bus_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
                                 method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), method_plan,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListCoalitions", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", coalitions),
+                                bus_list_coalitions, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListPaths", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", paths),
+                                bus_list_paths, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetPrices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sd}", prices),
-                                method_get_prices, SD_BUS_VTABLE_UNPRIVILEGED),
+                                bus_get_prices, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", mode), SD_BUS_NO_RESULT, method_set_mode,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
@@ -519,120 +373,18 @@ static const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", n_failed), method_restore,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReportLatency",
+                                SD_BUS_ARGS("s", service, "d", seconds_p99, "u", requests), SD_BUS_NO_RESULT,
+                                method_report_latency, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("EpochDone", SD_BUS_ARGS("t", epoch, "s", tier), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("PricesChanged",
+                                SD_BUS_ARGS("t", epoch, "d", shadow_price, "d", scarcity, "a{sd}", paths), 0),
         SD_BUS_SIGNAL_WITH_ARGS("QuotaChanged",
                                 SD_BUS_ARGS("s", unit, "t", old, "t", new, "s", reason), 0),
         SD_BUS_SIGNAL_WITH_ARGS("WeightChanged",
                                 SD_BUS_ARGS("s", unit, "t", old, "t", new, "s", reason), 0),
         SD_BUS_VTABLE_END,
 };
-
-/* ---- one object a service ---------------------------------------------------------------------- */
-
-static int find_service(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                        void **ret_found, sd_bus_error *error)
-{
-        struct daemon *d = userdata;
-        _cleanup_free_ char *unit = NULL;
-        int r;
-
-        r = sd_bus_path_decode(path, COALLOC_SERVICE_PATH_PREFIX, &unit);
-        if (r <= 0)
-                return r;
-        *ret_found = services_find(d, unit);
-        return *ret_found && is_shown(d, *ret_found);
-}
-
-static int get_service_property(sd_bus *bus, const char *path, const char *interface,
-                                const char *property, sd_bus_message *reply, void *userdata,
-                                sd_bus_error *error)
-{
-        const struct service *s = userdata;
-        struct daemon *d = s->d;
-        struct service_facts facts[FACTS_MAX];
-        _cleanup_free_ char *note = service_note(d, s);
-        size_t n = facts_of(d, s, note ?: "", facts);
-
-        for (size_t i = 0; i < n; i++) {
-                if (strcmp(facts[i].key, property) != 0)
-                        continue;
-                switch (facts[i].type) {
-                case 's':
-                        return sd_bus_message_append(reply, "s", facts[i].text);
-                case 'b':
-                        return sd_bus_message_append(reply, "b", (int)facts[i].number);
-                case 't':
-                        return sd_bus_message_append(reply, "t", facts[i].number);
-                case 'u':
-                        return sd_bus_message_append(reply, "u", (uint32_t)facts[i].number);
-                default:
-                        return sd_bus_message_append(reply, "d", facts[i].real);
-                }
-        }
-        return -ENOENT;
-}
-
-#define FACT(name, type) SD_BUS_PROPERTY(name, type, get_service_property, 0, 0)
-
-static const sd_bus_vtable service_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        FACT("Name", "s"),
-        FACT("Unit", "s"),
-        FACT("State", "s"),
-        FACT("Note", "s"),
-        FACT("CoalitionId", "s"),
-        FACT("NeedReason", "s"),
-        FACT("Managed", "b"),
-        FACT("Active", "b"),
-        FACT("Satisfied", "b"),
-        FACT("Elastic", "b"),
-        FACT("UseUSecPerSec", "t"),
-        FACT("LoadUSecPerSec", "t"),
-        FACT("NeedUSecPerSec", "t"),
-        FACT("FloorUSecPerSec", "t"),
-        FACT("BaselineUSecPerSec", "t"),
-        FACT("MaxUSecPerSec", "t"),
-        FACT("AllocationUSecPerSec", "t"),
-        FACT("QuotaWantedUSecPerSec", "t"),
-        FACT("QuotaAppliedUSecPerSec", "t"),
-        FACT("QuotaReadUSecPerSec", "t"),
-        FACT("CPUWeightWanted", "t"),
-        FACT("CPUWeightApplied", "t"),
-        FACT("CPUWeightRead", "t"),
-        FACT("Weight", "u"),
-        FACT("MarketMilli", "d"),
-        FACT("ThrottledRatio", "d"),
-        FACT("Pressure", "d"),
-        FACT("Contention", "d"),
-        FACT("Confidence", "d"),
-        SD_BUS_VTABLE_END,
-};
-
-static int enumerate_services(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                              sd_bus_error *error)
-{
-        struct daemon *d = userdata;
-        char **nodes = calloc(d->n_services + 1, sizeof *nodes);
-        size_t n = 0;
-        int r;
-
-        if (!nodes)
-                return -ENOMEM;
-        for (size_t i = 0; i < d->n_services; i++) {
-                if (!is_shown(d, d->services[i]))
-                        continue;
-                r = sd_bus_path_encode(COALLOC_SERVICE_PATH_PREFIX, d->services[i]->unit, &nodes[n]);
-                if (r < 0) {
-                        while (n > 0)
-                                free(nodes[--n]);
-                        free(nodes);
-                        return r;
-                }
-                n++;
-        }
-        *ret_nodes = nodes;
-        return 1;
-}
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
@@ -679,11 +431,11 @@ int manager_bus_attach(struct daemon *d, sd_bus *bus)
         if (r < 0)
                 return r;
         r = sd_bus_add_fallback_vtable(bus, &b->service_slot, COALLOC_SERVICE_PATH_PREFIX,
-                                       COALLOC_SERVICE_INTERFACE, service_vtable, find_service, d);
+                                       COALLOC_SERVICE_INTERFACE, bus_service_vtable, bus_find_service, d);
         if (r < 0)
                 return r;
         r = sd_bus_add_node_enumerator(bus, &b->enumerator_slot, COALLOC_SERVICE_PATH_PREFIX,
-                                       enumerate_services, d);
+                                       bus_enumerate_services, d);
         if (r < 0)
                 return r;
         return sd_bus_request_name_async(bus, &b->name_slot, COALLOC_BUS_NAME, 0, on_name, d);
@@ -730,6 +482,7 @@ void manager_bus_free(struct daemon *d)
                 return;
         drop_slots(d->bus);
         (void)sd_bus_flush_close_unref(d->bus->own);
+        bus_prices_done(&d->bus->told);
         free(d->bus);
         d->bus = NULL;
 }
@@ -738,9 +491,11 @@ void manager_bus_free(struct daemon *d)
 
 void manager_bus_epoch_done(struct daemon *d)
 {
-        if (d->bus && d->bus->bus)
-                (void)sd_bus_emit_signal(d->bus->bus, COALLOC_PATH, COALLOC_INTERFACE, "EpochDone", "ts",
-                                         d->epoch.epoch, tier_to_string(d->outcome.market.tier));
+        if (!d->bus || !d->bus->bus)
+                return;
+        bus_tell_prices(d->bus->bus, d, &d->bus->told);
+        (void)sd_bus_emit_signal(d->bus->bus, COALLOC_PATH, COALLOC_INTERFACE, "EpochDone", "ts",
+                                 d->epoch.epoch, tier_to_string(d->outcome.market.tier));
 }
 
 void manager_bus_quota_changed(struct daemon *d, const char *unit, uint64_t old, uint64_t new,

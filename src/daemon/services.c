@@ -3,6 +3,7 @@
 #include "daemon/services.h"
 
 #include "daemon/actuate.h"
+#include "daemon/credits.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
 #include "daemon/sense.h"
@@ -68,6 +69,8 @@ void service_forget_allocation(struct service *s)
         s->quota.wanted = s->weight.wanted = USEC_UNSET;
         for (size_t i = 0; i < EPOCH_RECENT; i++)
                 s->recent_milli[i] = -1;
+        /* A latency means something beside what was held then. */
+        s->report = (struct latency_report){ 0 };
 }
 
 static void service_free(struct service *s)
@@ -109,6 +112,7 @@ static struct service *add(struct daemon *d, const char *unit)
         s->group = s->own_group = ENFORCE_NO_GROUP;
         s->max_milli = s->bound_milli = INFINITY;
         service_forget_allocation(s);
+        credits_adopt(d, s);
 
         memmove(d->services + at + 1, d->services + at, (d->n_services - at) * sizeof *d->services);
         d->services[at] = s;

@@ -32,6 +32,8 @@
 #define MSG_CPUS_CHANGED        "276175a0714b475c9f454e93895a0bad"
 #define MSG_STATE_UNUSABLE      "f2787ddc73774be2b8a798e4db4f9391"
 #define MSG_STATE_DAMAGED       "18e34cd78feb362ca0a1b3533a0092ad"
+#define MSG_CREDITS_UNUSABLE    "d8ffac4029224b09b6166788cae8b39b"
+#define MSG_CREDITS_DAMAGED     "b0b8e1d4aec241c3b09e885f5e494f26"
 
 /* What a message is about. Zero and NULL fields are left out. */
 struct journal_fields {

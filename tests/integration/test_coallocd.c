@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -730,6 +731,101 @@ static void explain_tells_what_was_measured_decided_and_set(void)
         stop(h);
 }
 
+/* ---- coalitions -------------------------------------------------------------------------------- */
+
+#define CALLERS                                                         \
+        "[Service web]\nUnit=path-web.slice\nBaseline=20%\nCalls=cart\n" \
+        "[Service cart]\nUnit=path-cart.slice\nBaseline=20%\nCalls=db\n" \
+        "[Service db]\nUnit=path-db.slice\nBaseline=20%\n"              \
+        "[Service other]\nUnit=path-other.slice\nBaseline=50%\n"
+
+/* Three services on one path and one beside it, whose loads fit the host and whose needs do not: the
+ * bargain leaves web short, while the others keep a margin above their loads. */
+static struct daemon_host *callers(const char *manager)
+{
+        struct daemon_host *h = daemon_host_new(4);
+        char text[2048];
+
+        snprintf(text, sizeof text, "[Manager]\n" FAST "%s%s", manager, CALLERS);
+        daemon_host_configure(h, text);
+        daemon_host_add(h, "system.slice", 0);
+        daemon_host_add(h, "path.slice", 0);
+        daemon_host_add(h, "path-web.slice", 1.4);
+        daemon_host_add(h, "path-cart.slice", 0.5);
+        daemon_host_add(h, "path-db.slice", 0.5);
+        daemon_host_add(h, "path-other.slice", 1);
+        return h;
+}
+
+static bool has_allocations(struct daemon_host *h)
+{
+        return daemon_host_number(h, "path-web.slice", "AllocationUSecPerSec") != UNSET &&
+               daemon_host_number(h, "path-other.slice", "AllocationUSecPerSec") != UNSET;
+}
+
+static void latency_reports_are_checked_used_and_go_stale(void)
+{
+        static const double wrong[] = { 0, -0.05, 3600.5, 1e300, -INFINITY, INFINITY, NAN };
+        struct daemon_host *h = callers("");
+        char name[128] = "";
+
+        daemon_host_run(h, NULL);
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+                REQUIRE(h, daemon_host_report(h, "web", wrong[i], 10, name) < 0);
+                REQUIRE_TEXT(h, name, SD_BUS_ERROR_INVALID_ARGS);
+        }
+        REQUIRE(h, daemon_host_report(h, "wbe", 0.08, 10, name) < 0);
+        REQUIRE_TEXT(h, name, COALLOC_ERROR_NO_SUCH_SERVICE);
+        REQUIRE(h, daemon_host_report(h, "path.slice", 0.08, 10, name) < 0);
+        REQUIRE_TEXT(h, name, COALLOC_ERROR_NO_SUCH_SERVICE);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "LatencyUSec"), UNSET);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "LatencyAgeUSec"), UNSET);
+
+        WAIT(h, has_allocations(h));
+        /* 140 requests a second, as far as this machine keeps time. */
+        REQUIRE(h, daemon_host_report(h, "path-web.slice", 0.08, 0, name) == 0);
+        daemon_host_epochs(h, 1);
+        REQUIRE(h, daemon_host_report(h, "web", 0.12, 280, name) == 0);
+        REQUIRE(h, daemon_host_report(h, "cart", 0.05, 0, name) == 0);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "LatencyUSec"), 120000);
+        REQUIRE(h, daemon_host_number(h, "path-web.slice", "LatencyAgeUSec") < 1000000);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "LatencyStale"), 0);
+        daemon_host_epochs(h, 1);
+        /* What cart takes is no latency of web's own. */
+        REQUIRE(h, says(h, "Explain", "web", "\"latency_ms\":120.0,"));
+        REQUIRE(h, !says(h, "Explain", "web", "\"cpu_ms\":null"));
+        WAIT(h, daemon_host_number(h, "path-web.slice", "LatencyStale") == 1);
+        daemon_host_epochs(h, 1);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "LatencyUSec"), 120000);
+        REQUIRE(h, says(h, "Explain", "web", "more than three epochs old, stale, and ignored"));
+        REQUIRE(h, says(h, "Explain", "web", "\"cpu_ms\":null"));
+        fake_systemd_set_state(h->systemd, "path-web.slice", "inactive", "dead");
+        WAIT(h, daemon_host_number(h, "path-web.slice", "Active") == 0);
+        REQUIRE(h, daemon_host_report(h, "web", 0.08, 10, name) < 0);
+        REQUIRE_TEXT(h, name, COALLOC_ERROR_NOT_RUNNING);
+        stop(h);
+}
+
+static void path_of_an_unknown_service_is_refused_at_start_and_reload(void)
+{
+        struct daemon_host *h = callers("");
+        char name[128] = "";
+
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS "[Path buy]\nServices=web crat db\n");
+        daemon_host_start(h, NULL);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, 0), 78);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "etc/coalloc.conf:19: Services=: there is no [Service crat]"), 1);
+        /* A cycle is none of the kind: it is said, and the call that closes it is left out. */
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS "[Service db]\nCalls=web\n");
+        daemon_host_run(h, NULL);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "closes a cycle"), 1);
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS "[Path buy]\nServices=web crat db\n");
+        REQUIRE(h, daemon_host_call(h, "Reload", NULL, false, name) < 0);
+        REQUIRE_TEXT(h, name, COALLOC_ERROR_CONFIG_INVALID);
+        REQUIRE(h, strstr(daemon_host_text(h, NULL, "ConfigError"), "there is no [Service crat]"));
+        stop(h);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------- */
 
 static void stop_brings_back_values_and_drop_ins_of_others(void)
@@ -928,6 +1024,7 @@ static const struct {
 } cases[] = {
         /* the long ones first */
         CASE(unit_without_data_is_given_back_after_four_epochs),
+        CASE(latency_reports_are_checked_used_and_go_stale),
         CASE(nothing_is_logged_or_written_on_every_epoch),
         CASE(explain_tells_what_was_measured_decided_and_set),
         CASE(at_most_64_calls_are_under_way_in_a_storm),
@@ -966,6 +1063,7 @@ static const struct {
         CASE(ready_comes_only_after_all_units_are_read),
         CASE(wrong_configuration_ends_with_78_and_touches_nothing),
         CASE(damaged_record_is_put_aside_and_it_goes_on),
+        CASE(path_of_an_unknown_service_is_refused_at_start_and_reload),
         CASE(anyone_may_look_and_only_root_may_change),
 };
 

@@ -49,7 +49,7 @@ ctl_page=$(page coallocctl.1)
         has_words "$(cat conf/coalloc.catalog)" "the journal catalog explains every message" \
                 $(sed -n 's/^#define MSG_[A-Z_]* *"\([0-9a-f]*\)"/\1/p' src/util/journal.h)
         has_words "$(page org.coalloc1.5)" "org.coalloc1(5) has every member and error" \
-                $(sed -n 's/^ *\(SD_BUS_[A-Z_]*\|PROPERTY\|FACT\)("\([A-Za-z]*\)".*/\2/p' src/daemon/manager_bus.c) \
+                $(sed -n 's/^ *\(SD_BUS_[A-Z_]*\|PROPERTY\|FACT\)("\([A-Za-z]*\)".*/\2/p' src/daemon/manager_bus.c src/daemon/bus_services.c) \
                 $(sed -n 's/^#define COALLOC_ERROR_[A-Z_]* "\([^"]*\)"/\1/p' src/util/bus_names.h)
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -301,6 +302,84 @@ uint64_t daemon_host_number(struct daemon_host *h, const char *unit, const char 
         return number;
 }
 
+double daemon_host_real(struct daemon_host *h, const char *unit, const char *property)
+{
+        sd_bus_message *reply = get(h, unit, property);
+        double number;
+
+        MUST(h, sd_bus_message_read(reply, "v", "d", &number));
+        sd_bus_message_unref(reply);
+        return number;
+}
+
+/* One a{sv}: its Name or Id, and the number under a key. */
+static void read_dictionary(struct daemon_host *h, sd_bus_message *m, const char *wanted, const char **ret_name,
+                            double *ret_number)
+{
+        const char *key, *type;
+        uint64_t whole;
+        int flag;
+
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                MUST(h, sd_bus_message_read(m, "s", &key));
+                MUST(h, sd_bus_message_peek_type(m, NULL, &type));
+                if (strcmp(key, "Name") == 0 || strcmp(key, "Id") == 0)
+                        MUST(h, sd_bus_message_read(m, "v", "s", ret_name));
+                else if (strcmp(key, wanted) != 0)
+                        MUST(h, sd_bus_message_skip(m, "v"));
+                else if (strcmp(type, "d") == 0)
+                        MUST(h, sd_bus_message_read(m, "v", "d", ret_number));
+                else if (strcmp(type, "b") == 0) {
+                        MUST(h, sd_bus_message_read(m, "v", "b", &flag));
+                        *ret_number = flag;
+                } else {
+                        MUST(h, sd_bus_message_read(m, "v", "t", &whole));
+                        *ret_number = (double)whole;
+                }
+                MUST(h, sd_bus_message_exit_container(m));
+        }
+}
+
+double daemon_host_listed(struct daemon_host *h, const char *method, const char *name, const char *key)
+{
+        sd_bus_message *m = NULL, *reply;
+        double found = NAN;
+
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, COALLOC_PATH,
+                                               COALLOC_INTERFACE, method));
+        reply = call(h, m);
+        MUST(h, sd_bus_message_enter_container(reply, 'a', "a{sv}"));
+        while (sd_bus_message_enter_container(reply, 'a', "{sv}") > 0) {
+                const char *its_name = "";
+                double number = NAN;
+
+                read_dictionary(h, reply, key, &its_name, &number);
+                if (strcmp(its_name, name) == 0)
+                        found = number;
+                MUST(h, sd_bus_message_exit_container(reply));
+        }
+        sd_bus_message_unref(reply);
+        return found;
+}
+
+int daemon_host_report(struct daemon_host *h, const char *service, double seconds_p99, uint32_t requests,
+                       char reterr_name[static 128])
+{
+        sd_bus_message *m = NULL, *reply;
+        int r = 0;
+
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, COALLOC_PATH,
+                                               COALLOC_INTERFACE, "ReportLatency"));
+        MUST(h, sd_bus_message_append(m, "sdu", service, seconds_p99, requests));
+        reply = call(h, m);
+        if (sd_bus_message_is_method_error(reply, NULL)) {
+                snprintf(reterr_name, 128, "%s", sd_bus_message_get_error(reply)->name);
+                r = -1;
+        }
+        sd_bus_message_unref(reply);
+        return r;
+}
+
 /* ---- the program ------------------------------------------------------------------------------- */
 
 static void exec_daemon(struct daemon_host *h, const char *option, const char *program, int log_fd)
@@ -428,6 +507,7 @@ struct daemon_host *daemon_host_new(unsigned n_cpus)
         h->tree = fake_tree_new();
         fake_tree_write(h->tree, "proc/self/cgroup", "0::/system.slice/coallocd.service\n");
         fake_tree_mkdir(h->tree, "run");
+        fake_tree_mkdir(h->tree, "var/lib");
         h->systemd = fake_systemd_new(h->event, h->tree);
         h->systemd->host.n_cpus = n_cpus;
         h->systemd->on_set = on_set;

@@ -89,6 +89,13 @@ const char *daemon_host_text(struct daemon_host *h, const char *unit, const char
 /* The same for numbers. */
 uint64_t daemon_host_number(struct daemon_host *h, const char *unit, const char *property);
 
+double daemon_host_real(struct daemon_host *h, const char *unit, const char *property);
+/* A number of the entry that ListPaths() or ListCoalitions() has under a name; NAN if it has none. */
+double daemon_host_listed(struct daemon_host *h, const char *method, const char *name, const char *key);
+/* ReportLatency(). Return: 0, or the name of the error in @reterr_name. */
+int daemon_host_report(struct daemon_host *h, const char *service, double seconds_p99, uint32_t requests,
+                       char reterr_name[static 128]);
+
 _Noreturn void daemon_host_fail(struct daemon_host *h, const char *file, int line, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 

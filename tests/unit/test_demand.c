@@ -503,6 +503,7 @@ START_TEST(every_reason_has_a_word_of_its_own)
                 for (int b = 0; b < a; b++)
                         ck_assert_str_ne(demand_reason_to_string(a), demand_reason_to_string(b));
         ck_assert_str_eq(demand_reason_to_string(DEMAND_AT_MAX), "at-max");
+        ck_assert_str_eq(demand_reason_to_string(DEMAND_LATENCY_TARGET), "latency-target");
         ck_assert_str_eq(demand_reason_to_string(_DEMAND_REASON_MAX), "unknown");
 }
 END_TEST
