@@ -9,7 +9,7 @@
 
 #include "lib/testing.h"
 
-#define N_CASES 1500
+#define N_CASES 600
 #define N_MAX 7                 /* where all subsets are looked at */
 
 /* Members of every kind: measured or not, held at or below their load, unable to move, equal to another. */
@@ -239,7 +239,7 @@ START_TEST(no_other_division_is_better)
 {
         struct testing_random r = { testing_seed() };
 
-        for (int k = 0; k < N_CASES / 10; k++) {
+        for (int k = 0; k < N_CASES / 6; k++) {
                 double best[COALITION_MEMBERS_MAX], x[COALITION_MEMBERS_MAX], gain, tol;
                 struct worth_game g;
 
