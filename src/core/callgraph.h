@@ -9,7 +9,9 @@
  *
  * Services that share a path are connected; a connected component is a coalition, unless it is larger
  * than allowed: then it is cut into blocks so that the weight of the calls that are cut is least. Blocks
- * never overlap, or the same CPU would be pooled twice. Source: doc/theory.md, Coalitions. */
+ * never overlap, or the same CPU would be pooled twice. Source: doc/theory.md, Coalitions.
+ *
+ * Weights of calls are finite. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,20 +35,35 @@ struct callgraph_paths {
         size_t n_paths_max, n_members_max; /* room */
 };
 
-/* Scratch for n services and n_calls calls, carved out of one buffer of the caller's. */
+/* Scratch for n services and n_calls calls, carved out of one buffer of the caller's. Nothing in it
+ * lasts from one call to the next. */
 struct callgraph_workspace {
-        size_t n_max, n_calls_max;
-        size_t *head, *next;            /* adjacency, n + 1 and n_calls */
-        size_t *stack, *at, *order;     /* n each */
-        size_t *parent;                 /* n */
-        uint8_t *state;                 /* n */
+        /* who calls whom, or who is whose neighbour */
+        size_t *head;                   /* n + 1 */
+        size_t *edge;                   /* 2 n_calls */
+        double *edge_weight;            /* 2 n_calls */
         bool *is_closing;               /* n_calls */
-        double *weight;                 /* n */
-        double *inner, *best;           /* 1 << CALLGRAPH_EXACT_MAX each */
-        uint32_t *choice;               /* 1 << CALLGRAPH_EXACT_MAX */
+        /* walks and components */
+        size_t *stack, *at;             /* n each */
+        uint8_t *state;                 /* n */
+        size_t *component, *position, *order; /* n each */
+        size_t *first, *first_call;     /* n + 1 each */
+        struct call *local_calls;       /* n_calls */
+        size_t *local_block;            /* n */
+        /* the heuristic: blocks as lists, a heap, a log of moves */
+        size_t *block, *size;           /* n each */
+        size_t *head_of, *next, *previous;
+        size_t *heap, *place;
+        size_t *touched, *moved, *came_from;
+        double *key, *toward;
+        bool *is_locked;
+        /* the search, by subset: 1 << CALLGRAPH_EXACT_MAX each, or less where n is */
+        double *inner, *best;
+        uint32_t *choice;
 };
 
 size_t callgraph_workspace_size(size_t n, size_t n_calls);
+/* @buffer: callgraph_workspace_size() bytes, aligned for any type; the workspace borrows it. */
 void callgraph_workspace_init(struct callgraph_workspace *w, void *buffer, size_t n, size_t n_calls);
 
 /**
@@ -54,9 +71,13 @@ void callgraph_workspace_init(struct callgraph_workspace *w, void *buffer, size_
  *
  * One path for each service that calls and is not called (closing edges of cycles apart), in the order
  * of the services; its members are in the order in which a request first meets them (depth first,
- * calls in the order given), the first one being where it starts.
+ * calls in the order given), the first one being where it starts. Where a cycle is entered from outside,
+ * the edge that closes it is the one that leads back to where it was entered.
  *
- * Return: 0; -ENOSPC if @ret has too little room; -EINVAL for a call of a service that is not there.
+ * Cost: O(n + n_calls) for each path.
+ *
+ * Return: 0; 1 if the room in @ret is at an end: it then holds the first paths, each of them whole;
+ * -EINVAL for a call of a service that is not there.
  */
 int callgraph_find_paths(const struct call calls[], size_t n_calls, size_t n,
                          struct callgraph_workspace *w, struct callgraph_paths *ret);
@@ -80,15 +101,45 @@ size_t callgraph_components(const struct call calls[], size_t n_calls, size_t n,
  * @size_max:  most services in a block, >= 1
  * @may_search: exact where n <= CALLGRAPH_EXACT_MAX; false: the heuristic whatever n is
  * @ret_block: n entries, 0 .. result - 1 in the order of each one's first service
- * @ret_cut:   weight of the calls between blocks
+ * @ret_cut:   weight of the calls between blocks; may be NULL
  *
- * n <= size_max: one block. Exact: dynamic programming over subsets, least cut; among equals the fewest
- * blocks. Heuristic: heaviest edges contracted first, then single services and pairs moved while the
- * cut falls (Fiduccia-Mattheyses). The result does not depend on the order of the calls.
- * Cost: O(3^n) exact (n = 16: some 20 ms); O(n_calls log n_calls) times a few passes above.
+ * n <= size_max: one block. Exact: dynamic programming over subsets, least cut. Heuristic: blocks grown
+ * by merging, heaviest connection first, from three starts (one of them the services in windows of their
+ * order: the result is never worse than that); then single services moved and pairs swapped, also
+ * uphill, keeping the best seen (Fiduccia, Mattheyses 1982; Kernighan, Lin 1970).
+ *
+ * Every block is connected: those who share no request have no reason to pool, and the cut is no larger
+ * for it. Among equal cuts the search takes the fewest blocks, then the one that keeps the first services
+ * together. The result does not depend on the order of the calls: weights are compared as whole numbers
+ * of about 1e-8 of the largest.
+ *
+ * Cost: callgraph_search_steps() exact, some 2 ns each; O(n_calls log n) times a few passes above.
  *
  * Return: the number of blocks.
  */
 size_t callgraph_partition(const struct call calls[], size_t n_calls, size_t n, size_t size_max,
                            bool may_search, struct callgraph_workspace *w, size_t ret_block[],
                            double *ret_cut);
+
+/* Steps of the exact search for a component of n services: 3^(n - 1) / 2, 7.2 million for 16; 0 where
+ * there is nothing to search. */
+size_t callgraph_search_steps(size_t n, size_t size_max);
+
+/**
+ * callgraph_coalitions() - the blocks of every component
+ * @size_max:  as in callgraph_partition()
+ * @steps_max: of all searches together. Components that it does not reach are cut by the heuristic
+ *             meanwhile. One search is always made, unless it is 0.
+ * @n_final:   in: 0, or the result of an earlier call with the same calls, whose blocks are in @block;
+ *             out: components, from the first on, whose blocks are final
+ * @block:     n entries, 0 .. result - 1 in the order of each one's first service; CALLGRAPH_NONE for a
+ *             service in no call
+ * @ret_n_components: all is final when *n_final has reached it
+ *
+ * A block of one service is no coalition. Source: doc/theory.md, Coalitions.
+ *
+ * Return: the number of blocks.
+ */
+size_t callgraph_coalitions(const struct call calls[], size_t n_calls, size_t n, size_t size_max,
+                            size_t steps_max, struct callgraph_workspace *w, size_t *n_final,
+                            size_t block[], size_t *ret_n_components);

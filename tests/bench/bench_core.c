@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/callgraph.h"
 #include "core/epoch.h"
 #include "core/gate.h"
 #include "core/market.h"
 #include "core/shapley.h"
 #include "core/waterfill.h"
 #include "core/worth.h"
+#include "lib/callgraph_fixture.h"
 #include "lib/testing.h"
 
 #define N_MAX 10000
@@ -241,6 +243,39 @@ static double median_sec(int (*run)(size_t), size_t n, size_t n_calls)
         return sec[N_RUNS / 2];
 }
 
+/* Cutting one component into blocks of eight; a call graph with two calls a service. */
+static void bench_partition(void)
+{
+        static const struct {
+                size_t n;
+                bool may_search;
+        } rows[] = { { 12, true }, { 14, true }, { 16, true }, { 16, false }, { 100, false },
+                     { 1000, false }, { 10000, false } };
+        struct callgraph_fixture f = callgraph_fixture_new(N_MAX, 2 * N_MAX);
+        struct testing_random r = { 1 };
+
+        printf("\nCutting a component into blocks of at most 8: median of 5 runs\n\n");
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+                size_t n = rows[k].n;
+                double sec[5];
+
+                callgraph_fixture_random(&f, &r, n, n, 20);
+                for (int run = 0; run < 5; run++) {
+                        struct timespec from, to;
+
+                        clock_gettime(CLOCK_MONOTONIC, &from);
+                        (void)callgraph_partition(f.calls, f.n_calls, n, 8, rows[k].may_search, &f.w,
+                                                  b.order, NULL);
+                        clock_gettime(CLOCK_MONOTONIC, &to);
+                        sec[run] = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+                }
+                qsort(sec, 5, sizeof sec[0], compare_doubles);
+                printf("%6zu services, %-9s %9.2f ms\n", n, rows[k].may_search ? "search" : "heuristic",
+                       sec[2] * 1e3);
+        }
+        callgraph_fixture_done(&f);
+}
+
 static int bench_services(void)
 {
         static const struct {
@@ -327,5 +362,6 @@ int main(void)
         if (bench_services() < 0)
                 return EXIT_FAILURE;
         bench_coalitions();
+        bench_partition();
         return EXIT_SUCCESS;
 }
