@@ -12,12 +12,17 @@
  * L is the logarithm, continued below delta by its second-order expansion, so that V is finite,
  * convex and >= 0 everywhere and V(x) = 0 only at the solution (doc/theory.md, Gate).
  *
+ * That is the gate's part on totals: what single players and coalitions hold. How a coalition divides its
+ * total is judged by the utility that the division loses against the best one: gate_judge_division().
+ * What is shown as V is the sum of both.
+ *
  * The gate trusts nobody: it finds its own reference solution s* by bisection on the price, with no
  * code shared with the market, and it refuses any plan that breaks capacity or a bound whatever its
  * V. It can therefore veto a solver that lies and a rounding that creates CPU. */
 
 #include "core/model.h"
 #include "core/slo.h"
+#include "core/worth.h"
 
 /* Both sides of a change are judged under the same measurements. Built by gate_model_init(). */
 struct gate_model {
@@ -118,6 +123,33 @@ struct gate_verdict {
  */
 int gate_judge(const struct gate_model *model, const int64_t x_old[], const int64_t x_target[],
                double step_max, size_t order[], int64_t ret_x[], struct gate_verdict *ret);
+
+/**
+ * gate_judge_division() - let a coalition divide a total anew, shorten the change, or hold
+ * @g:           the coalition: of it only the members are read
+ * @x_old:       its old shape, carried into the boxes at the total, or NULL if there is none
+ * @x_target:    the plan; both milli, and need not be whole
+ * @total_milli: what the coalition holds
+ * @step_max:    first step tried, (0, 1]
+ * @ret_x:       the division to use from now on: whole milli with just that sum, within the boxes widened
+ *               to whole milli
+ * @ret:         the verdict; its potentials are D, in utility
+ *
+ * D(x) = F(best) - F(x) with F = worth_utility() and the gate's own best division, found by its own
+ * search over the price: of worth.c it trusts nothing. D is convex and never negative. Both sides are
+ * judged in whole milli, by the rule of gate_judge(). A plan that holds more or less than the total, or
+ * leaves a box by more than a milli, is vetoed unheard.
+ *
+ * Hold means the old shape, rounded. Where there is none, the first plan is applied whole or, if it is no
+ * division of the total, replaced by the gate's own.
+ *
+ * Cost: O(n) for each price and each trial, no allocation.
+ *
+ * Return: 0; -EINVAL if step_max is out of range or x_old is no division of the total; -ERANGE if the
+ * boxes cannot hold the total.
+ */
+int gate_judge_division(const struct worth_game *g, const double x_old[], const double x_target[],
+                        int64_t total_milli, double step_max, int64_t ret_x[], struct gate_verdict *ret);
 
 /* ---- memory of the gate over epochs ------------------------------------------------------------- */
 

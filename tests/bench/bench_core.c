@@ -23,6 +23,7 @@
 
 #define N_MAX 10000
 #define N_RUNS 31
+#define N_MEMBERS 8             /* of a coalition: MaxCoalitionSize= */
 
 static struct {
         struct player players[N_MAX];
@@ -33,8 +34,15 @@ static struct {
         size_t order[N_MAX];
         double amount, capacity;
         struct market_outcome outcome;
-        struct gate_model model;
+        struct gate_model model, pooled;
         double step;
+        size_t entity_of[N_MAX];
+        double entity_lower[N_MAX], entity_upper[N_MAX], entity_weight[N_MAX], entity_reference[N_MAX];
+        struct coalition {
+                struct worth_game game;
+                double old[N_MEMBERS], plan[N_MEMBERS];
+                int64_t total_milli;
+        } coalitions[N_MAX / N_MEMBERS];
 
         struct epoch_state epoch;
         struct gate_record records[1000];
@@ -129,6 +137,67 @@ static int run_gate_judge(size_t n)
         for (size_t i = 0; i < n; i++)
                 b.old[i] = (int64_t)b.lower[i];
         return gate_judge(&b.model, b.old, b.whole, b.step, b.order, b.next, &verdict);
+}
+
+/* Coalitions of eight; who is left over stays single. */
+static int run_gate_pool(size_t n)
+{
+        size_t n_coalitions = n / N_MEMBERS;
+
+        for (size_t i = 0; i < n; i++)
+                b.entity_of[i] = i / N_MEMBERS < n_coalitions ? i / N_MEMBERS
+                                                              : i - n_coalitions * (N_MEMBERS - 1);
+        return gate_model_pool(&b.model, b.entity_of, n - n_coalitions * (N_MEMBERS - 1), b.entity_lower,
+                               b.entity_upper, b.entity_weight, NULL, b.entity_reference, &b.pooled);
+}
+
+/* Totals as the market left them; the old shape is half-way between what each brought and the plan. */
+static int prepare_divisions(size_t n)
+{
+        struct testing_random r = { 2 };
+
+        for (size_t c = 0; c < n / N_MEMBERS; c++) {
+                struct coalition *coalition = &b.coalitions[c];
+                struct member members[N_MEMBERS];
+                uint32_t everybody = (UINT32_C(1) << N_MEMBERS) - 1;
+                int k;
+
+                coalition->total_milli = 0;
+                for (size_t i = 0; i < N_MEMBERS; i++) {
+                        const struct player *p = &b.players[c * N_MEMBERS + i];
+                        double held = (double)b.whole[c * N_MEMBERS + i], load = p->need_milli / 1.15;
+
+                        members[i] = (struct member){
+                                .latency = latency_from_load(load, testing_random_double(&r, 100, 1e5)),
+                                .importance = testing_random_double(&r, 0.1, 10),
+                                .entitlement_milli = held,
+                                .least_milli = fmin(held, fmax(p->floor_milli, load)),
+                                .most_milli = p->max_milli,
+                        };
+                        coalition->total_milli += (int64_t)held;
+                }
+                k = worth_game_init(&coalition->game, members, N_MEMBERS);
+                if (k < 0 || worth_divide(&coalition->game, everybody, (double)coalition->total_milli,
+                                          coalition->plan, NULL) < 0)
+                        return -1;
+                for (size_t i = 0; i < N_MEMBERS; i++)
+                        coalition->old[i] = (members[i].entitlement_milli + coalition->plan[i]) / 2;
+        }
+        return 0;
+}
+
+static int run_gate_divisions(size_t n)
+{
+        for (size_t c = 0; c < n / N_MEMBERS; c++) {
+                struct coalition *coalition = &b.coalitions[c];
+                struct gate_verdict verdict;
+                int r = gate_judge_division(&coalition->game, coalition->old, coalition->plan,
+                                            coalition->total_milli, b.step, &b.next[c * N_MEMBERS], &verdict);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* A whole epoch as the daemon decides it; every time on what the last one left, with needs that moved. */
@@ -289,6 +358,9 @@ static int bench_services(void)
                 { "gate_model_init", run_gate_model, 1 },
                 { "gate_judge, whole step", run_gate_judge, 1 },
                 { "gate_judge, half step", run_gate_judge, 0.5 },
+                { "gate_model_pool, of 8", run_gate_pool, 1 },
+                { "gate_judge_division, of 8", run_gate_divisions, 1 },
+                { "the same, half step", run_gate_divisions, 0.5 },
                 { "epoch, Enforce=both", run_epoch_both, 1 },
                 { "epoch, Enforce=quota", run_epoch_quota, 1 },
         };
@@ -298,7 +370,8 @@ static int bench_services(void)
 
         for (int s = 0; s < N_SIZES; s++) {
                 prepare(sizes[s]);
-                if (run_market(sizes[s]) < 0 || run_gate_model(sizes[s]) < 0)
+                if (run_market(sizes[s]) < 0 || run_gate_model(sizes[s]) < 0 ||
+                    prepare_divisions(sizes[s]) < 0)
                         return -1;
                 for (int r = 0; r < N_ROWS; r++) {
                         b.step = rows[r].step;

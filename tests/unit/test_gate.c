@@ -242,6 +242,155 @@ START_TEST(narrow_boxes_do_not_keep_the_others_from_moving)
 }
 END_TEST
 
+/* ---- totals ------------------------------------------------------------------------------------- */
+
+/* The first two pool: together they hold 1000 of the 2000, 700 of them above their lower levels. */
+START_TEST(a_coalition_bargains_with_the_weight_that_makes_its_sum_the_solution)
+{
+        static const size_t entity_of[] = { 1, 1, 0 };
+        const int64_t right[] = { 1000, 1000 }, wrong[] = { 900, 1100 };
+        double low[2], high[2], w[2], ref[2];
+        struct gate_model pooled;
+
+        ck_assert_int_eq(gate_model_pool(&model, entity_of, 2, low, high, w, NULL, ref, &pooled), 0);
+        ck_assert_double_eq(low[1], 300);
+        ck_assert_double_eq(high[1], 2100);
+        ck_assert_double_eq_tol(ref[1], 1000, 1e-9);
+        ck_assert_double_eq_tol(w[1], 700 / 300.0, 1e-9);       /* less than 1 + 3: the second is full */
+        ck_assert_double_eq(w[0], 1);
+        ck_assert_double_eq_tol(gate_potential_whole(&pooled, right), 0, 1e-9);
+
+        ck_assert_int_eq(gate_judge(&pooled, right, wrong, 1, order, x, &verdict), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
+        ck_assert_int_eq(gate_judge(&pooled, wrong, right, 1, order, x, &verdict), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+}
+END_TEST
+
+START_TEST(a_coalition_of_the_full_bargains_with_the_sum_of_weights)
+{
+        static const size_t entity_of[] = { 0, 0, 0 };
+        double low, high, w, ref;
+        struct gate_model pooled;
+
+        set_capacity(9000);
+        ck_assert_int_eq(gate_model_pool(&model, entity_of, 1, &low, &high, &w, NULL, &ref, &pooled), 0);
+        ck_assert_double_eq(w, 5);
+        ck_assert_double_eq(ref, 4100);
+        set_capacity(1000);             /* the corner */
+        ck_assert_int_eq(gate_model_pool(&model, entity_of, 1, &low, &high, &w, NULL, &ref, &pooled), 0);
+        ck_assert_double_eq(w, 5);
+        ck_assert_double_eq(gate_potential(&pooled, &ref), 0);
+}
+END_TEST
+
+/* ---- divisions ---------------------------------------------------------------------------------- */
+
+/* Two members with loads of 100 and 300 milli; the second matters four times as much. Of 1000 milli 600
+ * are above the loads: by Kleinrock's rule 200 and 400. */
+static struct worth_game game;
+static const double best[] = { 300, 700 };
+
+static void setup_division(void)
+{
+        struct member members[] = {
+                { latency_from_load(100, 1000), 1, 500, 100, 900 },
+                { latency_from_load(300, 1000), 4, 500, 300, 900 },
+        };
+
+        ck_assert_int_eq(worth_game_init(&game, members, 2), 0);
+}
+
+static int divide(const double x_old[], const double x_target[], double step_max)
+{
+        return gate_judge_division(&game, x_old, x_target, 1000, step_max, x, &verdict);
+}
+
+START_TEST(a_right_division_is_applied)
+{
+        static const double old[] = { 500, 500 };
+
+        ck_assert_int_eq(divide(old, best, 1), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+        ck_assert_int_eq(x[0], 300);
+        ck_assert_int_eq(x[1], 700);
+        /* 1000 / 400 + 4000 / 200 less 1000 / 200 + 4000 / 400 */
+        ck_assert_double_eq_tol(verdict.v_before, 22.5 - 15, 1e-9);
+        ck_assert_double_eq_tol(verdict.v_after, 0, 1e-9);
+
+        ck_assert_int_eq(divide(old, best, 0.5), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_REDUCED);
+        ck_assert_int_eq(x[0], 400);
+        ck_assert_int_eq(divide(NULL, best, 0.5), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+        ck_assert_int_eq(x[0], 300);
+        ck_assert(isnan(verdict.v_before));
+}
+END_TEST
+
+START_TEST(a_division_to_the_wrong_member_is_held)
+{
+        static const double wrong[] = { 400, 600 }, beyond[] = { 100, 900 }, old[] = { 500, 500 };
+
+        ck_assert_int_eq(divide(best, wrong, 1), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
+        ck_assert_int_eq(x[0], 300);
+        ck_assert_double_eq(verdict.v_after, verdict.v_before);
+
+        ck_assert_int_eq(divide(old, beyond, 1), 0);    /* the right way, twice as far */
+        ck_assert_int_eq(verdict.verdict, VERDICT_REDUCED);
+        ck_assert_int_eq(x[0], 300);
+}
+END_TEST
+
+START_TEST(a_division_of_more_or_less_than_the_total_or_out_of_the_box_is_held)
+{
+        static const double old[] = { 500, 500 };
+        static const double bad[][2] = {
+                { 300, 701 }, { 300, 699 }, { 300.5, 700 }, { 98, 902 }, { NAN, 700 }, { -INFINITY, INFINITY },
+        };
+
+        for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+                ck_assert_int_eq(divide(old, bad[k], 1), 0);
+                ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
+                ck_assert_int_eq(x[0], 500);
+                ck_assert_int_eq(divide(NULL, bad[k], 1), 0);
+                ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
+                ck_assert_int_eq(x[0], 300);    /* the gate's own */
+        }
+}
+END_TEST
+
+START_TEST(fractions_are_rounded_with_the_total_kept)
+{
+        static const double old[] = { 500.4, 499.6 }, plan[] = { 300.5, 699.5 };
+
+        ck_assert_int_eq(divide(old, old, 1), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+        ck_assert_int_eq(x[0], 500);
+        ck_assert_int_eq(divide(old, plan, 1), 0);
+        ck_assert_int_eq(x[0], 300);
+        ck_assert_int_eq(x[1], 700);
+}
+END_TEST
+
+START_TEST(a_total_that_the_boxes_cannot_hold_is_out_of_range)
+{
+        struct gate_verdict before = verdict;
+        static const double old[] = { 500, 499 };
+
+        x[0] = 42;
+        ck_assert_int_eq(gate_judge_division(&game, NULL, best, 399, 1, x, &verdict), -ERANGE);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, best, 1801, 1, x, &verdict), -ERANGE);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, best, -1, 1, x, &verdict), -ERANGE);
+        ck_assert_int_eq(divide(old, best, 1), -EINVAL);
+        ck_assert_int_eq(divide(NULL, best, 0), -EINVAL);
+        ck_assert_int_eq(divide(NULL, best, NAN), -EINVAL);
+        ck_assert_int_eq(x[0], 42);
+        ck_assert_mem_eq(&before, &verdict, sizeof before);
+}
+END_TEST
+
 START_TEST(history_keeps_the_newest_records_and_forgets_the_oldest)
 {
         struct gate_record records[3];
@@ -387,6 +536,17 @@ int main(void)
         tcase_add_test(t, a_load_that_grows_is_to_blame_itself);
         tcase_add_test(t, small_or_unknown_changes_of_hardship_do_not_count);
         tcase_add_test(t, the_step_never_shrinks_below_a_sixty_fourth);
+        tcase_add_test(t, a_coalition_bargains_with_the_weight_that_makes_its_sum_the_solution);
+        tcase_add_test(t, a_coalition_of_the_full_bargains_with_the_sum_of_weights);
+        suite_add_tcase(s, t);
+
+        t = tcase_create("division");
+        tcase_add_checked_fixture(t, setup_division, NULL);
+        tcase_add_test(t, a_right_division_is_applied);
+        tcase_add_test(t, a_division_to_the_wrong_member_is_held);
+        tcase_add_test(t, a_division_of_more_or_less_than_the_total_or_out_of_the_box_is_held);
+        tcase_add_test(t, fractions_are_rounded_with_the_total_kept);
+        tcase_add_test(t, a_total_that_the_boxes_cannot_hold_is_out_of_range);
         suite_add_tcase(s, t);
         return testing_run(s);
 }
