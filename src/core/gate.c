@@ -39,54 +39,96 @@ static double box_of(const struct gate_model *m, size_t i)
         return box >= BOX_MIN_MILLI && m->weight[i] > 0 ? box : 0;
 }
 
+static bool has_target(const struct gate_model *m, size_t i)
+{
+        return m->gain && !gain_is_plain(&m->gain[i]);
+}
+
 /* Something that rises with t. */
 typedef double (*rising_fn)(const void *ctx, double t);
 
-/* The t between low and high, both positive, where it reaches what is wanted and no more. */
-static double bisect(rising_fn rising, const void *ctx, double low, double high, double wanted)
+/* Narrows both ends, which are positive, to where it reaches what is wanted: no more at the low end. */
+static void bisect(rising_fn rising, const void *ctx, double wanted, double *low, double *high)
 {
         for (int k = 0; k < BISECTIONS_MAX; k++) {
-                double middle = sqrt(low) * sqrt(high);
+                double middle = sqrt(*low) * sqrt(*high);
 
-                if (!(middle > low && middle < high))
+                if (!(middle > *low && middle < *high))
                         break;
                 if (rising(ctx, middle) <= wanted)
-                        low = middle;
+                        *low = middle;
                 else
-                        high = middle;
+                        *high = middle;
         }
-        return low;
 }
 
 /* ---- the solution ------------------------------------------------------------------------------- */
 
+/* What a player takes at the price 1 / theta. A target never makes anybody take more. */
+static double share_at(const struct gate_model *m, size_t i, double theta, double hint)
+{
+        double share = fmin(box_of(m, i), m->weight[i] * theta), elasticity;
+
+        if (share <= 0 || !has_target(m, i))
+                return share;
+        return fmin(share, gain_demand_at(&m->gain[i], -log(theta) - log(m->weight[i]), hint, &elasticity));
+}
+
+/* The search for the price; with it the shares at the price that was tried last, which are where a player
+ * with a target looks first at the next. */
+struct search {
+        const struct gate_model *model;
+        double *share;
+};
+
 static double demand_at(const void *ctx, double theta)
 {
-        const struct gate_model *m = ctx;
+        const struct search *s = ctx;
         double sum = 0;
 
-        for (size_t i = 0; i < m->n; i++)
-                sum += fmin(box_of(m, i), m->weight[i] * theta);
+        for (size_t i = 0; i < s->model->n; i++) {
+                s->share[i] = share_at(s->model, i, theta, s->share[i]);
+                sum += s->share[i];
+        }
         return sum;
 }
 
-/* The theta, one over the price, at which all together take the surplus and no more; the surplus is
- * positive and less than the sum of boxes. The answer is bracketed: by the surplus over all weights,
- * since nobody takes more than weight times theta, and by that at which the last box is full. */
-static double find_theta(const struct gate_model *m, double surplus)
+/* The theta, one over the price, at which all together take the surplus and no more, and their shares; the
+ * surplus is positive and less than the sum of boxes. The answer is bracketed: by the surplus over all
+ * weights, since nobody takes more than weight times theta, and by that at which the last box is full. */
+static double find_theta(const struct gate_model *m, double surplus, double share[])
 {
-        double high = 0, weight = 0;
+        struct search s = { .model = m, .share = share };
+        double low, high = 0, weight = 0, sum_low, sum_high = 0, part;
 
+        for (size_t i = 0; i < m->n; i++) {
+                double box = box_of(m, i);
+
+                share[i] = 0;
+                if (box <= 0)
+                        continue;
+                weight += m->weight[i];
+                high = fmax(high, has_target(m, i)
+                                  ? exp(-gain_log_urge(&m->gain[i], box) - log(m->weight[i]))
+                                  : box / m->weight[i]);
+        }
+        low = surplus / weight;
+        high = fmin(high, DBL_MAX);
+        bisect(demand_at, &s, surplus, &low, &high);
+
+        /* The urge of a steep target may fall so fast that all it takes lies between two neighbouring
+         * numbers: what is left goes to those who take more at the next price. */
+        sum_low = demand_at(&s, low);
         for (size_t i = 0; i < m->n; i++)
-                if (box_of(m, i) > 0) {
-                        weight += m->weight[i];
-                        high = fmax(high, box_of(m, i) / m->weight[i]);
-                }
-        return bisect(demand_at, m, surplus / weight, high, surplus);
+                sum_high += share_at(m, i, high, share[i]);
+        part = sum_high > surplus ? fmax((surplus - sum_low) / (sum_high - sum_low), 0) : 1;
+        for (size_t i = 0; i < m->n; i++)
+                share[i] += part * (share_at(m, i, high, share[i]) - share[i]);
+        return low;
 }
 
 /* Exact penalties: each exceeds the multiplier of its constraint at the solution, so that leaving the
- * box or the capacity never pays. Where capacity is no constraint at all its multiplier is 0; the small
+ * box or the capacity never pays. The urge of a player with a target is at most that of one without. Where capacity is no constraint at all its multiplier is 0; the small
  * penalty then only keeps V from ignoring an excess. */
 static void set_penalties(struct gate_model *m)
 {
@@ -130,15 +172,16 @@ int gate_model_init(struct gate_model *model, size_t n, const double lower_milli
                 .reference_milli = reference_milli,
                 .capacity_milli = capacity_milli,
         };
-        double sum_lower = 0, sum_box = 0, surplus, theta;
+        double sum_lower = 0, sum_box = 0, surplus, theta = 0;
 
         if (!(capacity_milli >= 0) || !isfinite(capacity_milli))
                 return -EINVAL;
-        if (gain)
-                return -ENOTSUP;        /* until the utility of targets is there */
         for (size_t i = 0; i < n; i++) {
                 if (!(lower_milli[i] >= 0) || !(upper_milli[i] >= lower_milli[i]) ||
                     !isfinite(upper_milli[i]) || !(weight[i] >= 0) || !isfinite(weight[i]))
+                        return -EINVAL;
+                if (has_target(&m, i) && (!slo_is_valid(&gain[i].slo) || gain[i].lower_milli != lower_milli[i] ||
+                                          gain[i].box_milli != upper_milli[i] - lower_milli[i]))
                         return -EINVAL;
                 sum_lower += lower_milli[i];
                 sum_box += box_of(&m, i);
@@ -147,13 +190,17 @@ int gate_model_init(struct gate_model *model, size_t n, const double lower_milli
         if (!isfinite(sum_lower + sum_box) || surplus < -SUM_TOLERANCE * (1 + capacity_milli))
                 return -EINVAL;
 
-        if (sum_box > 0 && surplus <= SUM_TOLERANCE * (1 + capacity_milli))
-                theta = 0;              /* nothing to bargain over: the solution is the corner */
-        else
-                theta = sum_box <= 0 || surplus >= sum_box ? INFINITY : find_theta(&m, surplus);
         for (size_t i = 0; i < n; i++)
-                reference_milli[i] = lower_milli[i] +
-                                     (box_of(&m, i) > 0 ? fmin(box_of(&m, i), weight[i] * theta) : 0);
+                reference_milli[i] = 0;
+        if (sum_box <= 0 || surplus >= sum_box) {
+                theta = INFINITY;
+                for (size_t i = 0; i < n; i++)
+                        reference_milli[i] = box_of(&m, i);
+        } else if (surplus > SUM_TOLERANCE * (1 + capacity_milli)) {
+                theta = find_theta(&m, surplus, reference_milli);
+        }                               /* else nothing to bargain over: the solution is the corner */
+        for (size_t i = 0; i < n; i++)
+                reference_milli[i] += lower_milli[i];
         m.shadow_price = 1 / theta;
         set_penalties(&m);
         *model = m;
@@ -198,15 +245,21 @@ int gate_model_pool(const struct gate_model *single, const size_t entity_of[], s
                 reference_milli[e] += single->reference_milli[i];
                 weight[e] += box_of(single, i) > 0 ? single->weight[i] : 0;
         }
-        for (size_t e = 0; e < n_entities; e++)
+        for (size_t e = 0; e < n_entities; e++) {
                 weight[e] = weight_of_coalition(&m, e, weight[e]);
+                if (m.gain)
+                        gain_init(&gain[e], NULL, lower_milli[e], upper_milli[e]);
+        }
         /* Levels are not negative: where the sums are those of one member it is alone, or all others have
          * nothing to bargain over. */
         for (size_t i = 0; i < single->n; i++) {
                 size_t e = entity_of[i];
 
-                if (lower_milli[e] == single->lower_milli[i] && upper_milli[e] == single->upper_milli[i])
-                        weight[e] = single->weight[i];
+                if (lower_milli[e] != single->lower_milli[i] || upper_milli[e] != single->upper_milli[i])
+                        continue;
+                weight[e] = single->weight[i];
+                if (m.gain)
+                        gain[e] = single->gain[i];
         }
         set_penalties(&m);
         *ret = m;
@@ -229,6 +282,16 @@ static double log_loss(double reference, double share, double delta)
         return log(reference / delta) - r + r * r / 2;
 }
 
+/* The gain of a player with a target, made a concave function of all numbers like L: below delta by the
+ * same curvature, above the box by its last slope. */
+static double gain_at(const struct gate_model *m, size_t i, double share)
+{
+        double bent = fmax(share, m->delta_milli), inside = fmin(bent, box_of(m, i));
+        double r = (share - bent) / m->delta_milli;
+
+        return gain_log(&m->gain[i], inside) + gain_urge(&m->gain[i], inside) * (share - inside) - r * r / 2;
+}
+
 /* What one player contributes: its loss of the Nash product and the penalties of its box. */
 static double potential_of(const struct gate_model *m, size_t i, double x)
 {
@@ -236,10 +299,11 @@ static double potential_of(const struct gate_model *m, size_t i, double x)
         double v = m->penalty_upper * fmax(x - m->upper_milli[i], 0) +
                    m->penalty_lower * fmax(lower - x, 0);
 
-        if (box_of(m, i) > 0)
-                v += m->weight[i] * log_loss(m->reference_milli[i] - lower, x - lower,
-                                             m->delta_milli);
-        return v;
+        if (box_of(m, i) <= 0)
+                return v;
+        if (has_target(m, i))
+                return v + m->weight[i] * (gain_at(m, i, m->reference_milli[i] - lower) - gain_at(m, i, x - lower));
+        return v + m->weight[i] * log_loss(m->reference_milli[i] - lower, x - lower, m->delta_milli);
 }
 
 static double potential(const struct gate_model *m, const double x[], const int64_t x_whole[])
@@ -364,10 +428,13 @@ static struct start start_init(const struct gate_model *m, const int64_t x_old[]
                         scale_max = fmax(scale_max, held_of(&s, i) / measure_of(m, i));
         }
         surplus = m->capacity_milli - kept;
-        if (surplus >= held)
+        if (surplus >= held) {
                 s.scale = DBL_MAX;      /* times 0 it is 0, which INFINITY is not */
-        else if (surplus > 0)
-                s.scale = bisect(kept_at, &s, surplus / measure, fmin(scale_max, DBL_MAX), surplus);
+        } else if (surplus > 0) {
+                s.scale = surplus / measure;
+                scale_max = fmin(scale_max, DBL_MAX);
+                bisect(kept_at, &s, surplus, &s.scale, &scale_max);
+        }
         s.sum = fmin(kept + held, m->capacity_milli);
         return s;
 }

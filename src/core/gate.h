@@ -9,15 +9,15 @@
  *      V(x) = sum w_i [L(s*_i) - L(x_i - lower_i)] + rC (sum x - C)+ + rU sum (x_i - upper_i)+
  *                                                  + rL sum (lower_i - x_i)+
  *
- * L is the logarithm, continued below delta by its second-order expansion, so that V is finite,
- * convex and >= 0 everywhere and V(x) = 0 only at the solution (doc/theory.md, Gate).
+ * L is the logarithm or, of a player with a latency target, its gain (slo.h), continued below delta by a
+ * parabola, so that V is finite, convex and >= 0 everywhere and 0 at the solution (doc/theory.md, Gate).
  *
  * That is the gate's part on totals: what single players and coalitions hold. How a coalition divides its
  * total is judged by the utility that the division loses against the best one: gate_judge_division().
  * What is shown as V is the sum of both.
  *
  * The gate trusts nobody: it finds its own reference solution s* by bisection on the price, with no
- * code shared with the market, and it refuses any plan that breaks capacity or a bound whatever its
+ * code shared with the market but what a target is worth, and it refuses any plan that breaks capacity or a bound whatever its
  * V. It can therefore veto a solver that lies and a rounding that creates CPU. */
 
 #include "core/model.h"
@@ -41,6 +41,7 @@ struct gate_model {
 /**
  * gate_model_init() - the potential of this epoch
  * @model:     filled; borrows the arrays
+ * @gain:      what each gains, for just these levels; NULL: nobody has a target
  * @capacity_milli: what may be handed out in all: market_outcome's spendable_milli, rounded down
  * @reference_milli: array of n that the gate fills with its own solution
  *
@@ -56,8 +57,8 @@ struct gate_model {
  *
  * Cost: O(n) per bisection step, some sixty steps; no allocation.
  *
- * Return: 0; -EINVAL if an input is not finite, negative or out of order, or if the lower levels alone
- * exceed capacity. Outputs are untouched on failure.
+ * Return: 0; -EINVAL if an input is not finite, negative or out of order, if a gain is not valid or not
+ * for these levels, or if the lower levels alone exceed capacity. Outputs are untouched on failure.
  */
 int gate_model_init(struct gate_model *model, size_t n, const double lower_milli[],
                     const double upper_milli[], const double weight[], const struct gain gain[],

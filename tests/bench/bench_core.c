@@ -34,7 +34,8 @@ static struct {
         size_t order[N_MAX];
         double amount, capacity;
         struct market_outcome outcome;
-        struct gate_model model, pooled;
+        struct gate_model model, pooled, targets;
+        struct gain gain[N_MAX];
         double step;
         size_t entity_of[N_MAX];
         double entity_lower[N_MAX], entity_upper[N_MAX], entity_weight[N_MAX], entity_reference[N_MAX];
@@ -128,6 +129,18 @@ static int run_market(size_t n)
 static int run_gate_model(size_t n)
 {
         return gate_model_init(&b.model, n, b.lower, b.upper, b.view_weight, NULL, b.capacity, b.reference);
+}
+
+/* Every second player has a target. */
+static int run_gate_model_targets(size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                struct slo slo = { latency_from_load(b.players[i].need_milli / 1.15, 5000), 50, 0.1 };
+
+                gain_init(&b.gain[i], i % 2 ? &slo : NULL, b.lower[i], b.upper[i]);
+        }
+        return gate_model_init(&b.targets, n, b.lower, b.upper, b.view_weight, b.gain, b.capacity,
+                               b.entity_reference);
 }
 
 static int run_gate_judge(size_t n)
@@ -356,6 +369,7 @@ static int bench_services(void)
                 { "waterfill_round", run_waterfill_round, 1 },
                 { "market_solve + market_round", run_market, 1 },
                 { "gate_model_init", run_gate_model, 1 },
+                { "the same, half with targets", run_gate_model_targets, 1 },
                 { "gate_judge, whole step", run_gate_judge, 1 },
                 { "gate_judge, half step", run_gate_judge, 0.5 },
                 { "gate_model_pool, of 8", run_gate_pool, 1 },

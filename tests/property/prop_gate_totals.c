@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The gate on totals: random populations of single players and coalitions. */
+/* The gate on totals: random populations of single players, with a latency target or without, and
+ * coalitions. */
 
 #include "core/gate.h"
 
 #include <errno.h>
 
-#include "lib/testing.h"
+#include "core/bargain.h"
+#include "lib/slo_fixture.h"
 
 #define N_CASES 5000
 #define N_MAX 24
@@ -15,6 +17,8 @@ struct population {
         size_t n, n_entities;
         double lower[N_MAX], upper[N_MAX], weight[N_MAX], reference[N_MAX];
         size_t entity_of[N_MAX], order[N_MAX];
+        struct gain gain[N_MAX], entity_gain[N_MAX];
+        bool has_targets;
         double entity_lower[N_MAX], entity_upper[N_MAX], entity_weight[N_MAX], entity_reference[N_MAX];
         double capacity, sum_of_weights;
         struct gate_model single, model;
@@ -26,7 +30,9 @@ static void random_population(struct population *p, struct testing_random *r)
 {
         static const int64_t reach[] = { 0, 1, 20, 3000 };
         double low = 0, high = 0;
+        bool is_extreme = testing_random_int(r, 0, 3) == 0;
 
+        p->has_targets = testing_random_int(r, 0, 2) > 0;
         p->n = (size_t)testing_random_int(r, 1, N_MAX);
         p->n_entities = (size_t)testing_random_int(r, 1, (int64_t)p->n);
         p->sum_of_weights = 0;
@@ -35,6 +41,12 @@ static void random_population(struct population *p, struct testing_random *r)
                 p->upper[i] = p->lower[i] + (double)testing_random_int(r, 0, reach[testing_random_int(r, 0, 3)]);
                 p->weight[i] = testing_random_int(r, 0, 1) ? (double)testing_random_int(r, 1, 10000)
                                                            : testing_random_double(r, 0.001, 5);
+                if (p->has_targets) {
+                        struct slo slo = slo_fixture_random(r, is_extreme);
+
+                        gain_init(&p->gain[i], testing_random_int(r, 0, 2) ? &slo : NULL, p->lower[i],
+                                  p->upper[i]);
+                }
                 low += p->lower[i];
                 high += p->upper[i];
                 p->sum_of_weights += p->weight[i];
@@ -52,11 +64,11 @@ static void random_population(struct population *p, struct testing_random *r)
         default:
                 p->capacity = (double)testing_random_int(r, (int64_t)low, (int64_t)high);
         }
-        ck_assert_int_eq(gate_model_init(&p->single, p->n, p->lower, p->upper, p->weight, NULL, p->capacity,
-                                         p->reference), 0);
+        ck_assert_int_eq(gate_model_init(&p->single, p->n, p->lower, p->upper, p->weight,
+                                         p->has_targets ? p->gain : NULL, p->capacity, p->reference), 0);
         ck_assert_int_eq(gate_model_pool(&p->single, p->entity_of, p->n_entities, p->entity_lower,
-                                         p->entity_upper, p->entity_weight, NULL, p->entity_reference,
-                                         &p->model), 0);
+                                         p->entity_upper, p->entity_weight, p->entity_gain,
+                                         p->entity_reference, &p->model), 0);
 }
 
 /* Totals in the box, outside it, above capacity. */
@@ -88,6 +100,35 @@ static void sum_members(const struct population *p, const double x[], double ret
                 ret[p->entity_of[i]] += x[i];
 }
 
+START_TEST(the_gate_and_the_bargain_agree_without_sharing_code)
+{
+        struct testing_random r = { testing_seed() };
+        double worst = 0;
+
+        for (int k = 0; k < N_CASES; k++) {
+                struct population p;
+                double bound[N_MAX], share[N_MAX], price, amount, sum = 0, at[N_MAX];
+
+                random_population(&p, &r);
+                if (!p.has_targets)
+                        continue;
+                amount = p.capacity;
+                for (size_t i = 0; i < p.n; i++)
+                        amount -= p.lower[i];
+                ck_assert_int_eq(bargain_solve(p.gain, p.weight, p.n, amount, 100, bound, p.order, share,
+                                               &price), 0);
+                for (size_t i = 0; i < p.n; i++) {
+                        at[i] = p.lower[i] + share[i];
+                        sum += p.reference[i];
+                }
+                ck_assert_double_le(sum, p.capacity * (1 + 1e-12));
+                worst = fmax(worst, fabs(gate_potential(&p.single, at)) / near_zero(&p));
+        }
+        fprintf(stderr, "# potential of the bargain's own solution: at most %.2g of what counts as zero\n", worst);
+        ck_assert_double_le(worst, 1);
+}
+END_TEST
+
 START_TEST(pooling_sums_what_members_have_and_leaves_who_is_alone_as_it_was)
 {
         struct testing_random r = { testing_seed() };
@@ -109,8 +150,13 @@ START_TEST(pooling_sums_what_members_have_and_leaves_who_is_alone_as_it_was)
                         ck_assert_double_eq(p.entity_reference[e], reference[e]);
                 }
                 for (size_t i = 0; i < p.n; i++)
-                        if (n_members[p.entity_of[i]] == 1)
-                                ck_assert_double_eq(p.entity_weight[p.entity_of[i]], p.weight[i]);
+                        if (n_members[p.entity_of[i]] == 1) {
+                                size_t e = p.entity_of[i];
+
+                                ck_assert_double_eq(p.entity_weight[e], p.weight[i]);
+                                if (p.has_targets)
+                                        ck_assert_mem_eq(&p.entity_gain[e], &p.gain[i], sizeof p.gain[i]);
+                        }
         }
 }
 END_TEST
@@ -262,6 +308,7 @@ int main(void)
         TCase *t = tcase_create("properties");
 
         tcase_set_timeout(t, 60);
+        tcase_add_test(t, the_gate_and_the_bargain_agree_without_sharing_code);
         tcase_add_test(t, pooling_sums_what_members_have_and_leaves_who_is_alone_as_it_was);
         tcase_add_test(t, the_potential_of_totals_is_zero_at_the_summed_solution_and_nowhere_less);
         tcase_add_test(t, the_potential_of_totals_is_convex);

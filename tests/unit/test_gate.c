@@ -242,6 +242,74 @@ START_TEST(narrow_boxes_do_not_keep_the_others_from_moving)
 }
 END_TEST
 
+/* ---- targets ------------------------------------------------------------------------------------ */
+
+/* Two services alike but for a target that the first meets at a quarter of what they share. */
+static const double low2[] = { 200, 200 }, high2[] = { 1200, 1200 }, weight2[] = { 1, 1 };
+static struct gain gain2[2];
+
+static void setup_target(void)
+{
+        struct slo slo = { .latency = latency_from_load(200, 5000), .target_ms = 50, .steepness_per_ms = 0.1 };
+
+        gain_init(&gain2[0], &slo, 200, 1200);
+        gain_init(&gain2[1], NULL, 200, 1200);
+        ck_assert_int_eq(gate_model_init(&model, 2, low2, high2, weight2, gain2, 1400, reference), 0);
+}
+
+START_TEST(a_target_that_is_met_releases_cpu)
+{
+        double share = reference[0] - 200;
+
+        ck_assert_double_eq_tol(reference[0] + reference[1], 1400, 1e-9);
+        ck_assert_double_gt(share, 100);
+        ck_assert_double_lt(share, 400);        /* 500 without a target */
+        ck_assert_double_eq_tol(gain_urge(&gain2[0], share) * (1000 - share), 1, 1e-9);
+        ck_assert_double_eq_tol(model.shadow_price * (1000 - share), 1, 1e-9);
+        ck_assert_double_eq_tol(gate_potential(&model, reference), 0, 1e-12);
+}
+END_TEST
+
+START_TEST(a_plan_that_ignores_a_target_is_vetoed)
+{
+        const int64_t even[] = { 700, 700 };
+        int64_t right[] = { (int64_t)reference[0], 1400 - (int64_t)reference[0] };
+
+        ck_assert_int_eq(judge(even, right, 1), VERDICT_APPLY);
+        ck_assert_int_eq(judge(right, even, 1), VERDICT_HOLD);
+        ck_assert_double_gt(gate_potential_whole(&model, even), 0);
+}
+END_TEST
+
+START_TEST(the_potential_of_a_target_is_smooth_and_finite_outside_the_box)
+{
+        static const double at[] = { -1000, 0, 200, 200.5, 201, 700, 1200, 1300, 9000 };
+
+        for (size_t k = 0; k < sizeof at / sizeof at[0]; k++) {
+                const double h = 1e-4;
+                double v[3];
+
+                for (int i = 0; i < 3; i++) {
+                        double y[] = { at[k] + (i - 1) * h, 100 };      /* capacity is no matter */
+
+                        v[i] = gate_potential(&model, y);
+                        ck_assert(isfinite(v[i]));
+                }
+                ck_assert_double_ge(v[0] - 2 * v[1] + v[2], -1e-9);
+                if (at[k] > 200 && at[k] < 1200)        /* no kink but those of the penalties */
+                        ck_assert_double_le(v[0] - 2 * v[1] + v[2], 1e-6);
+        }
+}
+END_TEST
+
+START_TEST(a_gain_for_other_levels_is_refused)
+{
+        ck_assert_int_eq(gate_model_init(&model, 2, low2, upper, weight2, gain2, 1400, reference), -EINVAL);
+        gain2[0].slo.steepness_per_ms = NAN;
+        ck_assert_int_eq(gate_model_init(&model, 2, low2, high2, weight2, gain2, 1400, reference), -EINVAL);
+}
+END_TEST
+
 /* ---- totals ------------------------------------------------------------------------------------- */
 
 /* The first two pool: together they hold 1000 of the 2000, 700 of them above their lower levels. */
@@ -538,6 +606,14 @@ int main(void)
         tcase_add_test(t, the_step_never_shrinks_below_a_sixty_fourth);
         tcase_add_test(t, a_coalition_bargains_with_the_weight_that_makes_its_sum_the_solution);
         tcase_add_test(t, a_coalition_of_the_full_bargains_with_the_sum_of_weights);
+        suite_add_tcase(s, t);
+
+        t = tcase_create("target");
+        tcase_add_checked_fixture(t, setup_target, NULL);
+        tcase_add_test(t, a_target_that_is_met_releases_cpu);
+        tcase_add_test(t, a_plan_that_ignores_a_target_is_vetoed);
+        tcase_add_test(t, the_potential_of_a_target_is_smooth_and_finite_outside_the_box);
+        tcase_add_test(t, a_gain_for_other_levels_is_refused);
         suite_add_tcase(s, t);
 
         t = tcase_create("division");
