@@ -90,6 +90,9 @@ static int call_failed(sd_bus *bus, const char *method, const sd_bus_error *erro
                 complain("%s", text);
                 (void)fprintf(stderr, "`coallocctl status` lists the units and services that coallocd "
                                       "knows.\n");
+        } else if (sd_bus_error_has_name(error, SD_BUS_ERROR_INVALID_ARGS)) {
+                /* Whoever refuses an argument has said which, and why. */
+                complain("%s", text);
         } else if (sd_bus_error_has_name(error, COALLOC_ERROR_CONFIG_INVALID)) {
                 complain("The configuration was refused, the last good one stays in force: %s", text);
                 (void)fprintf(stderr, "All findings: coallocctl verify\n");
@@ -204,58 +207,83 @@ static int read_simple(sd_bus_message *m, char type, struct json_object **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-static int read_entry(sd_bus_message *m, struct json_object *o)
+#define SIMPLE_TYPES "sogbynqiuxtd"
+
+static int read_list(sd_bus_message *m, char type, struct json_object **ret)
+{
+        _cleanup_json_ struct json_object *list = json_object_new_array();
+        int r;
+
+        if (!list)
+                return -ENOMEM;
+        r = sd_bus_message_enter_container(m, 'a', (char[]) { type, '\0' });
+        while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+                struct json_object *element = NULL;
+
+                r = read_simple(m, type, &element);
+                if (r >= 0 && json_object_array_add(list, element) < 0) {
+                        json_object_put(element);
+                        r = -ENOMEM;
+                }
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                *ret = TAKE_PTR(list);
+        return r;
+}
+
+/* Key and value. */
+static int read_entry(sd_bus_message *m, char value_type, struct json_object *o)
 {
         struct json_object *member = NULL;
-        const char *key, *contents;
+        const char *key, *contents = NULL;
         int r;
 
         r = sd_bus_message_read_basic(m, 's', &key);
+        if (r >= 0 && value_type == 'v')
+                r = sd_bus_message_peek_type(m, NULL, &contents);
         if (r < 0)
                 return r;
-        r = sd_bus_message_peek_type(m, NULL, &contents);
-        if (r < 0)
-                return r;
-        if (strlen(contents) != 1 || !strchr("sogbynqiuxtd", contents[0]))
-                return sd_bus_message_skip(m, "v");
-        r = sd_bus_message_enter_container(m, 'v', contents);
-        if (r < 0)
-                return r;
-        r = read_simple(m, contents[0], &member);
-        if (r < 0)
-                return r;
-        if (json_object_object_add(o, key, member) < 0) {
-                json_object_put(member);
-                return -ENOMEM;
-        }
-        return sd_bus_message_exit_container(m);
+        if (contents) {
+                bool is_list = contents[0] == 'a';
+                char type = contents[is_list];
+
+                if (strlen(contents) != (is_list ? 2 : 1) || !strchr(SIMPLE_TYPES, type))
+                        return sd_bus_message_skip(m, "v");
+                r = sd_bus_message_enter_container(m, 'v', contents);
+                if (r >= 0)
+                        r = is_list ? read_list(m, type, &member) : read_simple(m, type, &member);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        } else
+                r = read_simple(m, value_type, &member);
+        if (r >= 0 && json_object_object_add(o, key, member) >= 0)
+                return 0;
+        json_object_put(member);
+        return r < 0 ? r : -ENOMEM;
 }
 
-int bus_read_dict(sd_bus_message *m, struct json_object **ret)
+/* a{sv} or a{sd}. */
+static int read_dict(sd_bus_message *m, char value_type, struct json_object **ret)
 {
         _cleanup_json_ struct json_object *o = json_object_new_object();
+        const char entry[] = { 's', value_type, '\0' }, dict[] = { '{', 's', value_type, '}', '\0' };
         int r;
 
         if (!o)
                 return -ENOMEM;
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_entry(m, o);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
+        r = sd_bus_message_enter_container(m, 'a', dict);
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', entry)) > 0) {
+                r = read_entry(m, value_type, o);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
         }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(o);
-        return 0;
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                *ret = TAKE_PTR(o);
+        return r < 0 ? r : 0;
 }
 
 static int get_all(sd_bus *bus, sd_bus_message **ret, const char *types, ...)
@@ -276,8 +304,52 @@ int bus_get_properties(sd_bus *bus, struct json_object **ret)
         int status = get_all(bus, &reply, "s", COALLOC_INTERFACE);
         if (status != STATUS_FINE)
                 return status;
-        int r = bus_read_dict(reply, ret);
+        int r = read_dict(reply, 'v', ret);
         return r < 0 ? bus_bad_answer("GetAll", r) : STATUS_FINE;
+}
+
+int bus_read_list(sd_bus_message *m, struct json_object **ret)
+{
+        _cleanup_json_ struct json_object *list = json_object_new_array();
+        int r;
+
+        if (!list)
+                return -ENOMEM;
+        r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+        while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+                struct json_object *o = NULL;
+
+                r = read_dict(m, 'v', &o);
+                if (r >= 0 && json_object_array_add(list, o) < 0) {
+                        json_object_put(o);
+                        r = -ENOMEM;
+                }
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(list);
+        return r < 0 ? r : 0;
+}
+
+int bus_call_list(sd_bus *bus, struct json_object **ret, const char *method)
+{
+        _cleanup_message_ sd_bus_message *reply = NULL;
+
+        int status = bus_call(bus, BUS_PATIENCE_USEC, method, &reply, "");
+        if (status != STATUS_FINE)
+                return status;
+        int r = bus_read_list(reply, ret);
+        return r < 0 ? bus_bad_answer(method, r) : STATUS_FINE;
+}
+
+int bus_call_numbers(sd_bus *bus, struct json_object **ret, const char *method)
+{
+        _cleanup_message_ sd_bus_message *reply = NULL;
+
+        int status = bus_call(bus, BUS_PATIENCE_USEC, method, &reply, "");
+        if (status != STATUS_FINE)
+                return status;
+        int r = read_dict(reply, 'd', ret);
+        return r < 0 ? bus_bad_answer(method, r) : STATUS_FINE;
 }
 
 int bus_call_json(sd_bus *bus, struct json_object **ret, const char *method, const char *types, ...)

@@ -36,12 +36,18 @@ int bus_get_properties(sd_bus *bus, struct json_object **ret);
 int bus_call_json(sd_bus *bus, struct json_object **ret, const char *method, const char *types, ...);
 
 /**
- * bus_read_dict() - an a{sv} as a JSON object
+ * bus_read_list() - an aa{sv} as a list of objects
  *
- * Values of simple types only; others are skipped, so that a newer daemon may say more.
+ * Values of simple types and lists of them; others are skipped, so that a newer daemon may say more.
  * Return: 0; negative errno.
  */
-int bus_read_dict(sd_bus_message *m, struct json_object **ret);
+int bus_read_list(sd_bus_message *m, struct json_object **ret);
+
+/* Calls a method that answers with one. */
+int bus_call_list(sd_bus *bus, struct json_object **ret, const char *method);
+
+/* Calls a method that answers with a{sd}: an object of numbers. */
+int bus_call_numbers(sd_bus *bus, struct json_object **ret, const char *method);
 
 /* Says that the daemon's answer makes no sense. Return: STATUS_FAILED. */
 int bus_bad_answer(const char *method, int error);

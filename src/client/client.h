@@ -19,14 +19,17 @@ struct client {
         const char *machine;            /* -M: a container; NULL = none */
         const char *samples_path;       /* plan: "-" = standard input; NULL = ask the daemon */
         const char *config_path;        /* plan; NULL = none */
+        bool want_header;               /* prices */
+        const char *requests;           /* report-latency: a number; NULL = not said */
         const char *root;               /* doctor: what stands for /, "" in production */
 };
 
 /* A verb: arguments without its own name. Return: a STATUS_. */
 typedef int verb_fn(const struct client *c, char *args[], int n_args);
 
-verb_fn verb_adopt, verb_doctor, verb_explain, verb_freeze, verb_mode, verb_plan, verb_reload,
-        verb_restore, verb_status, verb_thaw, verb_verify;
+verb_fn verb_adopt, verb_coalitions, verb_credits, verb_doctor, verb_explain, verb_freeze,
+        verb_mode, verb_plan, verb_prices, verb_reload, verb_report_latency, verb_restore, verb_status,
+        verb_thaw, verb_verify;
 
 /* One line on standard error with the program's name in front; in red where a person looks. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);

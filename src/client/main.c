@@ -25,6 +25,8 @@ enum {
         TAKES_SAMPLES = 1 << 3,
         TAKES_CONFIG = 1 << 4,
         TAKES_ROOT = 1 << 5,
+        TAKES_HEADER = 1 << 6,
+        TAKES_REQUESTS = 1 << 7,
 };
 
 static const struct verb {
@@ -39,6 +41,12 @@ static const struct verb {
           "The host and every service in one screen (default)" },
         { "explain", "UNIT", 1, 1, TAKES_JSON | TAKES_BUS, verb_explain,
           "The last decision for a unit or service, and why" },
+        { "coalitions", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND, verb_coalitions,
+          "Who pools CPU, what that saves, what moved" },
+        { "credits", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND, verb_credits,
+          "Who gave more to its coalition than it got" },
+        { "prices", "[PATH...]", 0, ARGS_ANY, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_HEADER,
+          verb_prices, "What CPU and a request on each path cost now" },
         { "plan", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_SAMPLES | TAKES_CONFIG,
           verb_plan, "What the allocator decides, for the host or for --samples=FILE" },
         { "verify", "[FILE...]", 0, ARGS_ANY, TAKES_JSON, verb_verify,
@@ -51,6 +59,8 @@ static const struct verb {
         { "thaw", "", 0, 0, TAKES_BUS, verb_thaw, "Let allocations change again" },
         { "adopt", "UNIT", 1, 1, TAKES_BUS, verb_adopt,
           "Manage a unit again whose quota somebody else changed" },
+        { "report-latency", "SERVICE SPAN", 2, 2, TAKES_BUS | TAKES_REQUESTS, verb_report_latency,
+          "Tell how long a service's requests take" },
         { "reload", "", 0, 0, TAKES_BUS, verb_reload, "Read the configuration again" },
         { "restore", "", 0, 0, TAKES_BUS, verb_restore,
           "Give every unit back what it had, and only observe" },
@@ -98,14 +108,16 @@ static int print_help(void)
                 char left[64];
 
                 (void)snprintf(left, sizeof left, "%s %s", verbs[i].name, verbs[i].args);
-                (void)printf("  %-24s %s\n", left, verbs[i].summary);
+                (void)printf("  %-28s %s\n", left, verbs[i].summary);
         }
         (void)printf("\nOptions:\n"
-                     "     --json              JSON (status, explain, plan, verify, doctor, mode)\n"
+                     "     --json              JSON: every verb that shows something\n"
                      "  -H --host=[USER@]HOST  The coallocd of another host, through ssh\n"
                      "  -M --machine=NAME      The coallocd of a local container\n"
                      "     --samples=FILE      plan: measurements as JSON; - is standard input\n"
                      "     --config=FILE       plan: defaults from a configuration file\n"
+                     "     --header            prices: header lines for proxies, one a path\n"
+                     "     --requests=N        report-latency: requests since the report before\n"
                      "     --no-legend         Tables without titles and footnotes\n"
                      "  -h --help              This text\n"
                      "     --version           The version\n"
@@ -157,6 +169,8 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
                 { c->samples_path, TAKES_SAMPLES, "--samples" },
                 { c->config_path, TAKES_CONFIG, "--config" },
                 { *c->root, TAKES_ROOT, "--root" },
+                { c->want_header, TAKES_HEADER, "--header" },
+                { c->requests, TAKES_REQUESTS, "--requests" },
         };
 
         for (size_t i = 0; i < sizeof options / sizeof *options; i++)
@@ -173,7 +187,8 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
 
 static int run(int argc, char *argv[])
 {
-        enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_CONFIG, OPTION_NO_LEGEND, OPTION_VERSION, OPTION_ROOT };
+        enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_CONFIG, OPTION_NO_LEGEND, OPTION_VERSION, OPTION_ROOT,
+               OPTION_HEADER, OPTION_REQUESTS };
         static const struct option options[] = {
                 { "json", no_argument, NULL, OPTION_JSON },
                 { "host", required_argument, NULL, 'H' },
@@ -182,6 +197,8 @@ static int run(int argc, char *argv[])
                 { "config", required_argument, NULL, OPTION_CONFIG },
                 { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
                 { "root", required_argument, NULL, OPTION_ROOT },
+                { "header", no_argument, NULL, OPTION_HEADER },
+                { "requests", required_argument, NULL, OPTION_REQUESTS },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { 0 },
@@ -216,12 +233,20 @@ static int run(int argc, char *argv[])
                 case OPTION_ROOT:
                         c.root = optarg;
                         break;
+                case OPTION_HEADER:
+                        c.want_header = true;
+                        break;
+                case OPTION_REQUESTS:
+                        c.requests = optarg;
+                        break;
                 case 'h':
                         return print_help();
                 case OPTION_VERSION:
                         (void)printf("coallocctl %s\n", PACKAGE_VERSION);
                         return STATUS_FINE;
                 default:
+                        if (optopt >= '0' && optopt <= '9')
+                                complain("No argument of any verb may be negative.");
                         return usage_hint();
                 }
 
@@ -238,7 +263,8 @@ static int run(int argc, char *argv[])
                 complain("The verb \"%s\" takes %s: coallocctl %s%s%s", v->name,
                          v->n_args_max == 0   ? "no argument"
                          : v->n_args_min == 0 ? "one argument at most"
-                                              : "one argument",
+                         : v->n_args_min == 1 ? "one argument"
+                                              : "two arguments",
                          v->name, *v->args ? " " : "", v->args);
                 return usage_hint();
         }

@@ -29,6 +29,7 @@ struct cell {
 struct table {
         struct column columns[COLUMNS_MAX];
         size_t n_columns;
+        size_t indent;
         struct cell *cells;             /* row by row */
         size_t n_cells, n_allocated;
         bool is_out_of_memory;
@@ -80,6 +81,11 @@ void table_column(struct table *t, const char *title, unsigned flags, unsigned g
                 .go_rank = go_rank,
                 .width = text_width(title),
         };
+}
+
+void table_indent(struct table *t, size_t indent)
+{
+        t->indent = indent;
 }
 
 static bool make_room(struct table *t)
@@ -198,8 +204,8 @@ static void print_gone(const struct table *t, size_t n_gone)
 {
         const char *comma = "";
 
-        (void)printf("%s%zu column%s did not fit: ", term_on(stdout, TERM_DIM), n_gone,
-                     n_gone == 1 ? "" : "s");
+        (void)printf("%*s%s%zu column%s did not fit: ", (int)t->indent, "", term_on(stdout, TERM_DIM),
+                     n_gone, n_gone == 1 ? "" : "s");
         for (size_t i = 0; i < t->n_columns; i++)
                 if (t->columns[i].is_gone) {
                         (void)printf("%s%s", comma, t->columns[i].title);
@@ -240,7 +246,7 @@ static int fill_row(const struct table *t, struct libscols_table *s, size_t i_fi
 }
 
 /* An empty cell at the end of a line is padded by libsmartcols: nobody wants to copy that. */
-static int print_trimmed(struct libscols_table *s)
+static int print_trimmed(struct libscols_table *s, size_t indent)
 {
         _cleanup_free_ char *text = NULL;
         int r = scols_print_table_to_string(s, &text);
@@ -252,7 +258,7 @@ static int print_trimmed(struct libscols_table *s)
 
                 while (used > 0 && line[used - 1] == ' ')
                         used--;
-                (void)printf("%.*s\n", (int)used, line);
+                (void)printf("%*s%.*s\n", (int)indent, "", (int)used, line);
                 line += length + (line[length] == '\n');
         }
         return 0;
@@ -266,6 +272,8 @@ int table_print(struct table *t, bool has_legend, size_t width)
         table_row(t);
         if (t->is_out_of_memory)
                 return -ENOMEM;
+        if (width != TERM_WIDTH_UNLIMITED)
+                width = width > t->indent ? width - t->indent : 0;
         size_t n_gone = make_fit(t, width);
         make_narrow(t, width);
 
@@ -292,7 +300,7 @@ int table_print(struct table *t, bool has_legend, size_t width)
                 if (r < 0)
                         return r;
         }
-        r = print_trimmed(s);
+        r = print_trimmed(s, t->indent);
         if (r < 0)
                 return r;
         if (n_gone > 0 && has_legend)

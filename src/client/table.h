@@ -27,6 +27,9 @@ struct table *table_free(struct table *t);
  */
 void table_column(struct table *t, const char *title, unsigned flags, unsigned go_rank);
 
+/* Moves the table to the right; the width counts from the left of the terminal all the same. */
+void table_indent(struct table *t, size_t indent);
+
 /* Starts a row; cells are then added from the left. Memory that runs out is told by table_print(). */
 void table_row(struct table *t);
 void table_cell(struct table *t, enum term_style style, const char *text);

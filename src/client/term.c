@@ -2,6 +2,8 @@
 
 #include "client/term.h"
 
+#include "client/client.h"
+#include "util/cleanup.h"
 #include "util/parse.h"
 
 #include <stdlib.h>
@@ -77,4 +79,29 @@ void term_wrap(FILE *f, const char *text, size_t width, size_t first_column, siz
                 text += length;
         }
         (void)fputc('\n', f);
+}
+
+void term_vsay(FILE *f, enum term_style style, size_t first_column, size_t indent, const char *format,
+               va_list ap)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0) {
+                text = NULL;
+                (void)out_of_memory();
+                return;
+        }
+        (void)fputs(term_on(f, style), f);
+        term_wrap(f, text, term_width(), first_column, indent);
+        (void)fputs(term_off(f), f);
+}
+
+void term_say(FILE *f, enum term_style style, size_t indent, const char *format, ...)
+{
+        va_list ap;
+
+        (void)fprintf(f, "%*s", (int)indent, "");
+        va_start(ap, format);
+        term_vsay(f, style, indent, indent, format, ap);
+        va_end(ap);
 }

@@ -3,6 +3,7 @@
 
 /* The terminal: how wide, and whether it may be coloured. */
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -32,3 +33,11 @@ const char *term_off(FILE *f);
 
 /* Prints words within the width, lines after the first indented. */
 void term_wrap(FILE *f, const char *text, size_t width, size_t first_column, size_t indent);
+
+/* The same, formatted, in a style, as wide as the terminal; the first line begins where the cursor is. */
+__attribute__((format(printf, 5, 0))) void term_vsay(FILE *f, enum term_style style, size_t first_column,
+                                                     size_t indent, const char *format, va_list ap);
+
+/* A paragraph, all of it indented. */
+__attribute__((format(printf, 4, 5))) void term_say(FILE *f, enum term_style style, size_t indent,
+                                                    const char *format, ...);

@@ -360,6 +360,7 @@ static void check_records(struct report *r)
 
 static void check_foreign(struct report *r)
 {
+        _cleanup_json_ struct json_object *services = NULL;
         _cleanup_message_ sd_bus_message *reply = NULL;
         char names[512] = "";
         size_t n = 0, length = 0;
@@ -367,13 +368,11 @@ static void check_foreign(struct report *r)
         if (!r->is_running ||
             sd_bus_call_method(r->bus, COALLOC_BUS_NAME, COALLOC_PATH, COALLOC_INTERFACE,
                                "ListServices", NULL, &reply, NULL) < 0 ||
-            sd_bus_message_enter_container(reply, 'a', "a{sv}") < 0)
+            bus_read_list(reply, &services) < 0)
                 return;
-        while (sd_bus_message_at_end(reply, false) == 0) {
-                _cleanup_json_ struct json_object *o = NULL;
+        for (size_t i = 0; i < json_length(services); i++) {
+                struct json_object *o = json_at(services, i);
 
-                if (bus_read_dict(reply, &o) < 0)
-                        return;
                 if (strcmp(json_get_text(o, "State", ""), "foreign") == 0 && n++ < NAMES_MAX &&
                     length < sizeof names)
                         length += (size_t)snprintf(names + length, sizeof names - length, " %s",

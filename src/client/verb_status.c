@@ -4,41 +4,19 @@
  * shown comes from the daemon; nothing is computed here but text. */
 
 #include "client/bus.h"
+#include "client/cells.h"
 #include "client/client.h"
-#include "client/json.h"
-#include "client/table.h"
-#include "client/words.h"
+#include "client/head.h"
 #include "platform/config_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <langinfo.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* systemd's "none", and ours. */
-#define NONE UINT64_MAX
-#define LABEL_WIDTH 10
-
 /* ---- fields -------------------------------------------------------------------------------------- */
-
-enum field_type {
-        FIELD_SAME,                     /* text, booleans, counts, as they are */
-        FIELD_CPU,                      /* usec per sec -> milli; UINT64_MAX -> null */
-        FIELD_SPAN,                     /* usec -> sec */
-        FIELD_OPTIONAL,                 /* count; UINT64_MAX -> null */
-        FIELD_NUMBER,                   /* double; what is not finite -> null */
-};
-
-/* What the bus calls it, what our JSON calls it: one place for both. */
-struct field {
-        const char *bus_name;
-        const char *json_name;
-        enum field_type type;
-};
 
 static const struct field host_fields[] = {
         { "Version", "version", FIELD_SAME },
@@ -93,53 +71,19 @@ static const struct field service_fields[] = {
         { "Confidence", "confidence", FIELD_NUMBER },
         { "Satisfied", "satisfied", FIELD_SAME },
         { "Elastic", "elastic", FIELD_SAME },
+        { "Calls", "calls", FIELD_SAME },
+        { "Credit", "credit", FIELD_NUMBER },
+        { "Importance", "importance", FIELD_NUMBER },
+        { "EntitlementUSecPerSec", "entitlement_milli", FIELD_CPU },
+        { "BargainWeight", "bargain_weight", FIELD_NUMBER },
+        { "LatencyTargetUSec", "latency_target_ms", FIELD_TARGET },
+        { "LatencyTargetUsedUSec", "latency_target_used_ms", FIELD_TARGET },
+        { "LatencyUSec", "latency_ms", FIELD_LATENCY },
+        { "LatencyStale", "latency_stale", FIELD_SAME },
+        { "LatencyAgeUSec", "latency_age_sec", FIELD_SPAN },
+        { "LatencyModelUSec", "latency_model_ms", FIELD_LATENCY },
+        { "Elasticity", "elasticity", FIELD_NUMBER },
 };
-
-/* A count of the bus. Return: false if the daemon did not say. */
-static bool get_count(struct json_object *o, const char *bus_name, uint64_t *ret)
-{
-        struct json_object *member = json_get(o, bus_name);
-
-        if (!json_object_is_type(member, json_type_int))
-                return false;
-        *ret = json_object_get_uint64(member);
-        return true;
-}
-
-static struct json_object *field_to_json(const struct field *f, struct json_object *o)
-{
-        struct json_object *member = json_get(o, f->bus_name);
-        uint64_t count = 0;
-
-        switch (f->type) {
-        case FIELD_SAME:
-                return json_object_get(member);
-        case FIELD_NUMBER:
-                return json_number(json_get_number(o, f->bus_name));
-        case FIELD_OPTIONAL:
-                return get_count(o, f->bus_name, &count) && count != NONE ? json_object_get(member) : NULL;
-        case FIELD_CPU:
-                return get_count(o, f->bus_name, &count) && count != NONE ?
-                       json_number((double)count / 1e3) : NULL;
-        case FIELD_SPAN:
-                return get_count(o, f->bus_name, &count) ? json_number((double)count / 1e6) : NULL;
-        }
-        return NULL;
-}
-
-static struct json_object *to_json(const struct field fields[], size_t n, struct json_object *o)
-{
-        struct json_object *out = json_object_new_object();
-
-        for (size_t i = 0; out && i < n; i++)
-                if (json_object_object_add(out, fields[i].json_name, field_to_json(&fields[i], o)) < 0) {
-                        json_object_put(out);
-                        return NULL;
-                }
-        return out;
-}
-
-#define N(array) (sizeof(array) / sizeof *(array))
 
 /* Seconds to the next epoch, or NAN. Another host's clock says nothing about ours. */
 static double next_epoch_sec(const struct client *c, struct json_object *host)
@@ -147,7 +91,7 @@ static double next_epoch_sec(const struct client *c, struct json_object *host)
         struct timespec now;
         uint64_t at_usec;
 
-        if (c->host || !get_count(host, "NextEpochUSec", &at_usec) || at_usec == 0)
+        if (c->host || !json_get_count(host, "NextEpochUSec", &at_usec) || at_usec == 0)
                 return NAN;
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
         return fmax(0, (double)at_usec / 1e6 - ((double)now.tv_sec + (double)now.tv_nsec / 1e9));
@@ -155,49 +99,22 @@ static double next_epoch_sec(const struct client *c, struct json_object *host)
 
 static int print_json(const struct client *c, struct json_object *host, struct json_object *services)
 {
-        _cleanup_json_ struct json_object *top = to_json(host_fields, N(host_fields), host);
-        struct json_object *list = json_object_new_array();
+        _cleanup_json_ struct json_object *top = fields_to_json(host_fields, N_FIELDS(host_fields), host);
 
         if (!top || json_object_object_add(top, "next_epoch_sec",
                                            json_number(next_epoch_sec(c, host))) < 0 ||
-            !list || json_object_object_add(top, "services", list) < 0)
+            !fields_add_list(top, "services", service_fields, N_FIELDS(service_fields), services))
                 return out_of_memory();
-        for (size_t i = 0; i < json_object_array_length(services); i++) {
-                struct json_object *o = to_json(service_fields, N(service_fields),
-                                                json_object_array_get_idx(services, i));
-                if (!o || json_object_array_add(list, o) < 0)
-                        return out_of_memory();
-        }
         return json_print(top);
 }
 
 /* ---- the host ------------------------------------------------------------------------------------ */
 
-static void print_label(const char *label)
-{
-        (void)printf("%*s%s", LABEL_WIDTH - 2, label, *label ? ": " : "  ");
-}
-
-__attribute__((format(printf, 3, 4))) static void print_line(const char *label, enum term_style style,
-                                                             const char *format, ...)
-{
-        char text[1024];
-        va_list ap;
-
-        va_start(ap, format);
-        (void)vsnprintf(text, sizeof text, format, ap);
-        va_end(ap);
-        print_label(label);
-        (void)fputs(term_on(stdout, style), stdout);
-        term_wrap(stdout, text, term_width(), LABEL_WIDTH, LABEL_WIDTH);
-        (void)fputs(term_off(stdout), stdout);
-}
-
 static const char *host_cpu(char buf[static FORMAT_MAX], struct json_object *host, const char *name)
 {
         uint64_t usec_per_sec;
 
-        if (!get_count(host, name, &usec_per_sec) || usec_per_sec == NONE)
+        if (!json_get_count(host, name, &usec_per_sec) || usec_per_sec == NONE)
                 return "-";
         return words_cpu(buf, (double)usec_per_sec / 1e3);
 }
@@ -206,7 +123,7 @@ static void print_cpu(struct json_object *host)
 {
         char capacity[FORMAT_MAX], bargained[FORMAT_MAX], allocated[FORMAT_MAX], unmanaged[FORMAT_MAX];
 
-        print_line("CPU", TERM_PLAIN, "%s in all; %s to be shared out, %s allocated; the rest is kept "
+        head_line("CPU", TERM_PLAIN, "%s in all; %s to be shared out, %s allocated; the rest is kept "
                    "for what is not managed, which wants %s",
                    host_cpu(capacity, host, "CapacityUSecPerSec"),
                    host_cpu(bargained, host, "BargainedUSecPerSec"),
@@ -230,28 +147,17 @@ static void print_gate(struct json_object *host)
         else if (!isnan(trend))
                 (void)snprintf(change, sizeof change, ", %s%s since the last epoch", trend > 0 ? "+" : "",
                                words_number(difference, trend));
-        print_line("Gate", is_holding ? TERM_WARN : TERM_PLAIN, "V %s (0 is the bargaining solution)%s%s%s",
+        head_line("Gate", is_holding ? TERM_WARN : TERM_PLAIN, "V %s (0 is the bargaining solution)%s%s%s",
                    words_number(potential, json_get_number(host, "Potential")), change,
                    *what ? "; " : "", what);
 }
 
 static void print_decision(struct json_object *host)
 {
-        const char *tier = json_get_text(host, "Tier", "");
-        char scarcity[FORMAT_MAX], price[FORMAT_MAX];
-
-        if (!*tier) {
-                print_line("Tier", TERM_DIM, "none yet: %s", *json_get_text(host, "EpochError", "") ?
-                           "no epoch has ended with a decision" : "the first epoch is still being measured");
+        if (!head_tier(host))
                 return;
-        }
-        print_line("Tier", strcmp(tier, "uncongested") == 0 ? TERM_PLAIN : TERM_WARN, "%s. %s", tier,
-                   words_tier(tier));
         print_cpu(host);
-        print_line("Price", TERM_PLAIN, "scarcity %s (0 enough for all, 1 baselines only, 2 nothing); one "
-                   "more milli-CPU is worth %s",
-                   words_number(scarcity, json_get_number(host, "Scarcity")),
-                   words_number(price, json_get_number(host, "ShadowPrice")));
+        head_price(host);
         print_gate(host);
 }
 
@@ -261,11 +167,11 @@ static void print_epoch(const struct client *c, struct json_object *host)
         uint64_t epoch = 0, length_usec = 0;
         char next[64] = "";
 
-        (void)get_count(host, "Epoch", &epoch);
-        (void)get_count(host, "EpochUSec", &length_usec);
+        (void)json_get_count(host, "Epoch", &epoch);
+        (void)json_get_count(host, "EpochUSec", &length_usec);
         if (!isnan(in_sec))
                 (void)snprintf(next, sizeof next, ", the next in %.0fs", in_sec);
-        print_line("Epoch", TERM_PLAIN, "%" PRIu64 ", one every %s%s", epoch, FORMAT_SPAN(length_usec),
+        head_line("Epoch", TERM_PLAIN, "%" PRIu64 ", one every %s%s", epoch, FORMAT_SPAN(length_usec),
                    next);
 }
 
@@ -274,44 +180,32 @@ static void print_host(const struct client *c, struct json_object *host)
         const char *mode = json_get_text(host, "Mode", "unknown");
         const char *config_error = json_get_text(host, "ConfigError", "");
         const char *epoch_error = json_get_text(host, "EpochError", "");
-        bool is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
         bool is_enforcing = strcmp(mode, "enforce") == 0;
 
         (void)printf("%s%s%s coallocd %s, %s%s%s\n", term_on(stdout, is_enforcing ? TERM_GOOD : TERM_WARN),
-                     is_utf8 ? "\u25cf" : "*", term_off(stdout), json_get_text(host, "Version", "?"),
+                     words_has_utf8() ? "\u25cf" : "*", term_off(stdout), json_get_text(host, "Version", "?"),
                      term_on(stdout, TERM_BOLD),
                      words_mode(mode, json_get_text(host, "Enforce", "")), term_off(stdout));
         if (*config_error) {
-                print_line("Config", TERM_BAD, "%s", config_error);
-                print_line("", TERM_BAD, "The last good configuration stays in force. Correct the file, "
+                head_line("Config", TERM_BAD, "%s", config_error);
+                head_line("", TERM_BAD, "The last good configuration stays in force. Correct the file, "
                            "`coallocctl verify`, `coallocctl reload`.");
         }
         if (*epoch_error) {
-                print_line("Error", TERM_BAD, "%s", epoch_error);
+                head_line("Error", TERM_BAD, "%s", epoch_error);
                 if (*json_get_text(host, "Tier", ""))
-                        print_line("", TERM_BAD, "What follows is the last decision that was made.");
+                        head_line("", TERM_BAD, "What follows is the last decision that was made.");
         }
         if (json_get_bool(host, "Frozen"))
-                print_line("Frozen", TERM_WARN, "No allocation changes until `coallocctl thaw`.");
+                head_line("Frozen", TERM_WARN, "No allocation changes until `coallocctl thaw`.");
         print_decision(host);
         print_epoch(c, host);
         if (json_get(host, "PressureAvailable") && !json_get_bool(host, "PressureAvailable"))
-                print_line("Pressure", TERM_WARN, "This kernel shows none, so need is judged by use and "
+                head_line("Pressure", TERM_WARN, "This kernel shows none, so need is judged by use and "
                            "throttling alone. Boot with psi=1.");
 }
 
 /* ---- the services -------------------------------------------------------------------------------- */
-
-static void cpu_cell(struct table *t, struct json_object *s, const char *name)
-{
-        uint64_t usec_per_sec;
-        char text[FORMAT_MAX];
-
-        if (!get_count(s, name, &usec_per_sec) || usec_per_sec == NONE)
-                table_cell(t, TERM_PLAIN, "-");
-        else
-                table_cell(t, TERM_PLAIN, words_cpu(text, (double)usec_per_sec / 1e3));
-}
 
 static void share_cell(struct table *t, struct json_object *s, const char *name, double bad)
 {
@@ -341,7 +235,7 @@ static bool setting_cell(struct table *t, struct json_object *s, const char *con
         size_t n = 0, length = 0;
 
         for (size_t i = 0; i < 3; i++)
-                if (get_count(s, names[i], &settings[n]))
+                if (json_get_count(s, names[i], &settings[n]))
                         n++;
         if (n == 3 && settings[0] == NONE && settings[1] == NONE) {
                 settings[0] = settings[2];      /* nothing of coalloc's: what it is */
@@ -383,16 +277,55 @@ static void note_cell(struct table *t, struct json_object *s)
         table_cell(t, is_bad ? TERM_WARN : TERM_PLAIN, text);
 }
 
-static bool has_coalitions(struct json_object *services)
+/* What was reported, against what it should be at most. */
+static void latency_cell(struct table *t, struct json_object *s)
 {
-        for (size_t i = 0; i < json_object_array_length(services); i++)
-                if (*json_get_text(json_object_array_get_idx(services, i), "CoalitionId", ""))
-                        return true;
-        return false;
+        uint64_t latency_usec = NONE, target_usec = 0;
+        char text[2 * FORMAT_MAX], latency[FORMAT_MAX];
+
+        (void)json_get_count(s, "LatencyUSec", &latency_usec);
+        (void)json_get_count(s, "LatencyTargetUsedUSec", &target_usec);
+        if (json_get_bool(s, "LatencyStale") && latency_usec != NONE) {
+                /* It counts for nothing any more, so neither does the target that it missed. */
+                (void)snprintf(text, sizeof text, "%s stale", words_latency(latency, (double)latency_usec));
+                table_cell(t, TERM_DIM, text);
+                return;
+        }
+        cell_text(t, style_against_target(latency_usec, target_usec),
+                  words_against_target(text, latency_usec, target_usec));
+}
+
+static void credit_cell(struct table *t, struct json_object *s)
+{
+        double credit = json_get_number(s, "Credit");
+        char text[FORMAT_MAX];
+
+        table_cell(t, TERM_PLAIN, isfinite(credit) ? words_credit(text, credit) : "-");
+}
+
+/* Columns for what only some hosts have. */
+struct extras {
+        bool has_coalition, has_latency;
+};
+
+static struct extras find_extras(struct json_object *services)
+{
+        struct extras found = { 0 };
+
+        for (size_t i = 0; i < json_length(services); i++) {
+                struct json_object *s = json_at(services, i);
+                uint64_t latency_usec = NONE, target_usec = 0;
+
+                (void)json_get_count(s, "LatencyUSec", &latency_usec);
+                (void)json_get_count(s, "LatencyTargetUsedUSec", &target_usec);
+                found.has_latency |= latency_usec != NONE || target_usec > 0;
+                found.has_coalition |= *json_get_text(s, "CoalitionId", "") != '\0';
+        }
+        return found;
 }
 
 /* Return: did some setting differ from what was asked? */
-static bool add_row(struct table *t, struct json_object *s, bool is_observing, bool with_coalition)
+static bool add_row(struct table *t, struct json_object *s, bool is_observing, const struct extras *extras)
 {
         static const char *const quotas[3] = { "QuotaWantedUSecPerSec", "QuotaAppliedUSecPerSec",
                                                "QuotaReadUSecPerSec" };
@@ -403,20 +336,22 @@ static bool add_row(struct table *t, struct json_object *s, bool is_observing, b
         table_row(t);
         table_cell(t, is_managed ? TERM_BOLD : TERM_PLAIN, *name ? name : json_get_text(s, "Unit", "-"));
         table_cell(t, TERM_PLAIN, json_get_text(s, "Unit", "-"));
-        if (with_coalition) {
-                const char *id = json_get_text(s, "CoalitionId", "");
-                table_cell(t, TERM_PLAIN, *id ? id : "-");
-        }
-        cpu_cell(t, s, "UseUSecPerSec");
+        if (extras->has_coalition)
+                cell_text(t, TERM_PLAIN, json_get_text(s, "CoalitionId", ""));
+        cell_cpu(t, s, "UseUSecPerSec");
         if (is_managed) {
-                cpu_cell(t, s, "NeedUSecPerSec");
-                cpu_cell(t, s, "BaselineUSecPerSec");
-                cpu_cell(t, s, "AllocationUSecPerSec");
+                cell_cpu(t, s, "NeedUSecPerSec");
+                cell_cpu(t, s, "BaselineUSecPerSec");
+                cell_cpu(t, s, "AllocationUSecPerSec");
         } else
                 for (int i = 0; i < 3; i++)
                         table_cell(t, TERM_PLAIN, "-");
         bool differs = setting_cell(t, s, quotas, true, is_observing);
         differs |= setting_cell(t, s, weights, false, is_observing);
+        if (extras->has_latency)
+                latency_cell(t, s);
+        if (extras->has_coalition)
+                credit_cell(t, s);
         share_cell(t, s, "ThrottledRatio", 0.05);
         share_cell(t, s, "Pressure", 1.1);
         note_cell(t, s);
@@ -425,35 +360,39 @@ static bool add_row(struct table *t, struct json_object *s, bool is_observing, b
 
 static int print_services(const struct client *c, struct json_object *services, bool is_observing)
 {
-        bool with_coalition = has_coalitions(services), differs = false;
-        size_t n = json_object_array_length(services);
+        struct extras extras = find_extras(services);
+        size_t n = json_length(services);
         struct table *t = table_new();
+        bool differs = false;
 
         if (!t)
                 return out_of_memory();
         table_column(t, "SERVICE", TABLE_MAY_CUT, 0);
-        table_column(t, "UNIT", TABLE_MAY_CUT, 4);
-        if (with_coalition)
-                table_column(t, "COALITION", 0, 5);
+        table_column(t, "UNIT", TABLE_MAY_CUT, 5);
+        if (extras.has_coalition)
+                table_column(t, "COALITION", TABLE_MAY_CUT, 6);
         table_column(t, "USE", TABLE_RIGHT, 0);
         table_column(t, "NEED", TABLE_RIGHT, 0);
-        table_column(t, "BASELINE", TABLE_RIGHT, 3);
+        table_column(t, "BASELINE", TABLE_RIGHT, 4);
         table_column(t, "ALLOC", TABLE_RIGHT, 0);
         table_column(t, "QUOTA", TABLE_RIGHT, 0);
         table_column(t, "WEIGHT", TABLE_RIGHT, 0);
-        table_column(t, "THROTTLED", TABLE_RIGHT, 2);
-        table_column(t, "PRESSURE", TABLE_RIGHT, 6);
+        if (extras.has_latency)
+                table_column(t, "LATENCY", TABLE_RIGHT, 2);
+        if (extras.has_coalition)
+                table_column(t, "CREDIT", TABLE_RIGHT, 7);
+        table_column(t, "THROTTLED", TABLE_RIGHT, 3);
+        table_column(t, "PRESSURE", TABLE_RIGHT, 8);
         table_column(t, "NOTE", TABLE_MAY_CUT, 0);
         for (int is_managed = 1; is_managed >= 0; is_managed--)
                 for (size_t i = 0; i < n; i++) {
-                        struct json_object *s = json_object_array_get_idx(services, i);
+                        struct json_object *s = json_at(services, i);
                         if (json_get_bool(s, "Managed") == (is_managed == 1))
-                                differs |= add_row(t, s, is_observing, with_coalition);
+                                differs |= add_row(t, s, is_observing, &extras);
                 }
-        int r = table_print(t, c->has_legend, term_width());
-        table_free(t);
-        if (r < 0)
-                return r == -ENOMEM ? out_of_memory() : STATUS_FAILED;
+        int status = cells_print(t, c->has_legend);
+        if (status != STATUS_FINE)
+                return status;
         if (differs && c->has_legend)
                 (void)printf("%s%s%s\n", term_on(stdout, TERM_DIM),
                              is_observing ? "a->b: as it is, and as it would be in mode enforce" :
@@ -463,33 +402,6 @@ static int print_services(const struct client *c, struct json_object *services, 
 }
 
 /* ---- the verb ------------------------------------------------------------------------------------ */
-
-static int list_services(sd_bus *bus, struct json_object **ret)
-{
-        _cleanup_json_ struct json_object *list = json_object_new_array();
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        int r;
-
-        if (!list)
-                return out_of_memory();
-        int status = bus_call(bus, BUS_PATIENCE_USEC, "ListServices", &reply, "");
-        if (status != STATUS_FINE)
-                return status;
-        r = sd_bus_message_enter_container(reply, 'a', "a{sv}");
-        while (r >= 0 && (r = sd_bus_message_at_end(reply, false)) == 0) {
-                struct json_object *o = NULL;
-
-                r = bus_read_dict(reply, &o);
-                if (r >= 0 && json_object_array_add(list, o) < 0) {
-                        json_object_put(o);
-                        r = -ENOMEM;
-                }
-        }
-        if (r < 0)
-                return bus_bad_answer("ListServices", r);
-        *ret = TAKE_PTR(list);
-        return STATUS_FINE;
-}
 
 int verb_status(const struct client *c, char *args[], int n_args)
 {
@@ -502,7 +414,7 @@ int verb_status(const struct client *c, char *args[], int n_args)
         if (status == STATUS_FINE)
                 status = bus_get_properties(bus, &host);
         if (status == STATUS_FINE)
-                status = list_services(bus, &services);
+                status = bus_call_list(bus, &services, "ListServices");
         if (status != STATUS_FINE)
                 return status;
         if (c->want_json)
@@ -512,7 +424,7 @@ int verb_status(const struct client *c, char *args[], int n_args)
                 print_host(c, host);
                 (void)printf("\n");
         }
-        if (json_object_array_length(services) == 0) {
+        if (json_length(services) == 0) {
                 (void)printf("No unit is managed or shown. Add a [Service] section to %s: "
                              "coalloc.conf(5).\n", CONFIG_MAIN_PATH);
                 return STATUS_FINE;

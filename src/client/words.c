@@ -2,6 +2,7 @@
 
 #include "client/words.h"
 
+#include <langinfo.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,16 @@ char *words_cpu(char buf[static FORMAT_MAX], double milli)
         return buf;
 }
 
+char *words_cpu_change(char buf[static FORMAT_MAX], double milli)
+{
+        char amount[FORMAT_MAX];
+
+        if (fabs(milli) < 0.5)
+                return strcpy(buf, "0%");
+        (void)snprintf(buf, FORMAT_MAX, "%s%.60s", milli < 0 ? "-" : "+", words_cpu(amount, fabs(milli)));
+        return buf;
+}
+
 char *words_share(char buf[static FORMAT_MAX], double share)
 {
         return words_cpu(buf, share * 1000);
@@ -29,6 +40,33 @@ char *words_number(char buf[static FORMAT_MAX], double number)
         else
                 (void)snprintf(buf, FORMAT_MAX, "%.3g", number);
         return buf;
+}
+
+char *words_latency(char buf[static FORMAT_MAX], double usec)
+{
+        /* Each unit takes over where the one below would round to four digits. */
+        if (usec < 999.5)
+                (void)snprintf(buf, FORMAT_MAX, "%.0fus", usec);
+        else if (usec < 9950)
+                (void)snprintf(buf, FORMAT_MAX, "%.1fms", usec / 1e3);
+        else if (usec < 999.5e3)
+                (void)snprintf(buf, FORMAT_MAX, "%.0fms", usec / 1e3);
+        else
+                (void)snprintf(buf, FORMAT_MAX, usec < 99.5e5 ? "%.1fs" : "%.0fs", usec / 1e6);
+        return buf;
+}
+
+char *words_credit(char buf[static FORMAT_MAX], double credit)
+{
+        if (fabs(credit) < 0.005)
+                return strcpy(buf, "0");
+        (void)snprintf(buf, FORMAT_MAX, "%+.2f", credit);
+        return buf;
+}
+
+bool words_has_utf8(void)
+{
+        return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
 struct meaning {

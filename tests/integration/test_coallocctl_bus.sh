@@ -60,7 +60,8 @@ dbus-daemon --config-file="$dir/bus.conf" --nofork --print-address=3 3>"$dir/add
 bus_pid=$!
 read -r _ <"$dir/address" || { cat "$dir/bus.err" >&2; exit 99; }
 
-for verb in status "explain web" plan mode "mode observe" freeze thaw "adopt x.slice" reload restore; do
+for verb in status "explain web" plan mode "mode observe" freeze thaw "adopt x.slice" reload restore \
+        coalitions credits prices "prices --header" "report-latency web 80ms"; do
         # shellcheck disable=SC2086
         run $verb
         is "$status/$out" 3/ "$verb without a daemon: exit status 3"
@@ -105,7 +106,7 @@ is "$(printf '%s\n' "$out" | wc -l | tr -d ' ')" 5 "--no-legend prints the rows 
 run status --json
 is "$status/$err" 0/ "status --json is fine"
 contains "$out" '{"version":"0.1.0","mode":"enforce","enforce":"both","tier":"congested","capacity_milli":4000,"bargained_milli":3600,"allocated_milli":2100,"unmanaged_milli":120,"scarcity":0.5,"shadow_price":null,"potential":0.125,"potential_trend":-0.5,"step_size":1,"verdict":"apply","hold":"","epoch":42,"epoch_sec":15,"frozen":false,"config_error":"","epoch_error":"","pressure_available":true,"next_epoch_sec":null,"services":[' "the keys of the host"
-contains "$out" '{"name":"db","unit":"shop-db.slice","managed":true,"active":true,"state":"refused","note":"the kernel did not take it","coalition":"","use_milli":42,"load_milli":42,"need_milli":100,"need_reason":"load","floor_milli":0,"baseline_milli":100,"max_milli":null,"weight":100,"alloc_milli":500,"quota_wanted_milli":500,"quota_applied_milli":500,"quota_read_milli":900,"cpu_weight_wanted":600,"cpu_weight_applied":500,"cpu_weight_read":500,"throttled_ratio":0,"pressure":0,"contention":null,"confidence":null,"satisfied":null,"elastic":null}' "the keys of a service"
+contains "$out" '{"name":"db","unit":"shop-db.slice","managed":true,"active":true,"state":"refused","note":"the kernel did not take it","coalition":"","use_milli":42,"load_milli":42,"need_milli":100,"need_reason":"load","floor_milli":0,"baseline_milli":100,"max_milli":null,"weight":100,"alloc_milli":500,"quota_wanted_milli":500,"quota_applied_milli":500,"quota_read_milli":900,"cpu_weight_wanted":600,"cpu_weight_applied":500,"cpu_weight_read":500,"throttled_ratio":0,"pressure":0,"contention":null,"confidence":null,"satisfied":null,"elastic":null,"calls":null,"credit":null,"importance":null,"entitlement_milli":null,"bargain_weight":null,"latency_target_ms":null,"latency_target_used_ms":null,"latency_ms":null,"latency_stale":null,"latency_age_sec":null,"latency_model_ms":null,"elasticity":null}' "the keys of a service"
 
 # ---- explain, plan ----------------------------------------------------------------------------------
 
@@ -126,6 +127,19 @@ is "$out" '{"tier":"congested","scarcity":0.5,"shadow_price":null,"services":[{"
         "plan --json passes the daemon's answer on"
 run plan
 contains "$out" "Gate: reduced: the plan was applied in part: a smaller step was safe; V 2 -> 1" "plan prints the gate's verdict"
+
+# ---- coalitions, credits, prices: nothing there ------------------------------------------------------
+
+for verb in coalitions credits prices; do
+        run $verb
+        is "$status/$err" 0/ "$verb of a host without coalitions is fine"
+        contains "$out" "No service works with another. Say which does in" "$verb without coalitions: the next step"
+done
+run coalitions --json
+is "$status/$out" '0/{"coalitions":[]}' "no coalitions are an empty list"
+run prices --header
+is "$status/$out" 0/ "no path, no header line"
+contains "$err" "There is no path" "no path: said so"
 
 # ---- control ----------------------------------------------------------------------------------------
 
@@ -203,11 +217,142 @@ run status --json
 contains "$out" '"verdict":"hold","hold":null,' "what an older daemon does not say is null"
 contains "$out" '"epoch_error":null,' "what an older daemon does not say is null, too"
 
+# ---- a game ----------------------------------------------------------------------------------------
+
+fake game 2>"$dir/reports"
+COLUMNS=80 run coalitions
+is "$status/$err" 0/ "coalitions is fine"
+is "$out" "COALITION  MEMBERS          STATE       WORTH              CPU  WORST SUBSET
+web        web cart db      stable      saves 12ms        180%
+mail       mail spam av     not formed  could save 3.1ms   24%  mail av: 800u...
+api        api cache queue  not formed  not valued yet    5.0%
+
+web: 3 services, 180% of CPU together
+  Requests on its paths take 12ms less than if every member kept what it is
+  entitled to: modelled, summed over its paths and their Weight=. Of that, 3.1ms
+  are still to come: the gate goes in steps.
+  cart gave 10% and db 10%; web got 20%.
+  MEMBER  ENTITLED  HOLDS  MOVED  FAIR SHARE
+  web          70%    90%   +20%       6.1ms
+  cart         60%    50%   -10%       3.9ms
+  db           50%    40%   -10%       2.4ms
+  Another 1% of a CPU for all of them would save 120us more.
+  Every subset was compared in epoch 42: none could save more by itself.
+
+mail: 3 services, 24% of CPU together
+  Not formed: each of its members is on its own. These services, swapping what
+  they hold among themselves, could save more than the coalition gives them:
+  mail and av, by 800us.
+
+api: 3 services, 5.0% of CPU together
+  Not formed: fewer than two of its members run, so there is nobody to share
+  with." "coalitions at 80 columns, golden"
+run coalitions --no-legend
+is "$(printf '%s\n' "$out" | wc -l | tr -d ' ')" 3 "coalitions --no-legend prints the rows alone"
+contains "$out" "mail av: 800us more" "the worst subset is named"
+run coalitions --json
+contains "$out" '{"coalitions":[{"id":"web","members":["web","cart","db"],"units":["a.slice","b.slice","c.slice"],"active":[true,true,true],"formed":true,"stable":true,"exact":true,"repaired":false,"value":12.4,"max_excess":-0.8,"certificate":-1e-12,"blocking":[],"shapley":[6.1,3.9,2.4],"imputation":[5,4.5,2.9],"half_width":0,"seed":18446744073709551557,"valued_epoch":42,"total_milli":1800,"entitlement_milli":[700,600,500],"allocation_milli":[900,500,400],"price":0.012,"division_before":12.4,"division_after":3.1},' "the keys of a coalition"
+contains "$out" '"max_excess":0.8,"certificate":-1e-12,"blocking":["mail","av"]' "the blocking subset in JSON"
+contains "$out" '"entitlement_milli":[50,null,null]' "no CPU is null in a list, too"
+
+COLUMNS=80 run credits
+is "$status/$err" 0/ "credits is fine"
+is "$out" "SERVICE  ENTITLED  HOLDS  CREDIT  GOT - | + GAVE     WEIGHT    NOW  CONTENDED
+web           70%    90%   -0.31  --------|             100   97.5       96.9
+cart          60%    50%   +0.20          |+++++        100  101.6      102.0
+db            50%    40%   +0.11          |+++          100  100.9      101.1
+mail          12%    12%       0          |             100  100.0      100.0
+spam         6.0%   6.0%       0          |             100  100.0      100.0
+av           6.0%   6.0%       0          |             100  100.0      100.0
+1 column did not fit: COALITION
+
+Credit +0.10: over the last hour, on average, a tenth of what its coalition
+moved came from this service beyond its fair share; minus: went to it.
+CONTENDED: its weight where not every need fits, at most 10% up or down; NOW: in
+the last decision." "credits at 80 columns, golden"
+run credits --json
+contains "$out" '{"services":[{"name":"web","unit":"shop-web.slice","coalition":"web","entitlement_milli":700,"alloc_milli":900,"credit":-0.31,"weight":100,"bargain_weight":97.5},' "the keys of a credit"
+
+COLUMNS=80 run prices
+is "$status/$err" 0/ "prices is fine"
+is "$(printf '%s\n' "$out" | sed -n '/^PATH/,$p')" "PATH      SERVICES      WEIGHT   PRICE    CPU/REQUEST       LATENCY  UNPOOLED
+checkout  web cart db        2   0.036           15ms  72ms of 60ms      84ms
+browse    web db             1  0.0123          5.2ms          63ms      71ms
+inbound   mail spam av       1  0.0071  3.0ms assumed         192ms     192ms
+
+PRICE: of one request more a second. LATENCY: modelled, of all services of the
+path; UNPOOLED: the same if every service kept what it is entitled to.
+\"assumed\": not every service of it has reports that count requests (coallocctl
+report-latency --requests=), so 1ms for each is assumed." "prices at 80 columns, golden"
+contains "$out" "Price: scarcity 0.5 (0 enough for all" "prices begins with the price"
+run prices --json
+contains "$out" '{"epoch":42,"tier":"congested","scarcity":0.5,"shadow_price":0.00237,"paths":[{"name":"checkout","services":["web","cart","db"],"weight":2,"price":0.0360125,"measured":true,"cpu_ms":15.2,"latency_ms":71.8,"latency_market_ms":84.2,"latency_target_ms":60},' "the keys of a path"
+run prices --header
+is "$status/$err" 0/ "prices --header is fine"
+is "$out" "X-Price-CPU: 0.0360125; path=checkout
+X-Price-CPU: 0.0123457; path=browse
+X-Price-CPU: inf; path=inbound" "header lines have six digits, golden"
+run prices --header inbound checkout
+is "$status/$out" "0/X-Price-CPU: inf; path=inbound
+X-Price-CPU: 0.0360125; path=checkout" "the paths that are named, in their order"
+run prices --header checkout brwse
+is "$status/$out" 1/ "an unknown path fails, and nothing is printed"
+contains "$err" 'There is no path "brwse"; did you mean "browse"?' "an unknown path: the nearest name"
+run prices checkout
+is "$status/$out" 2/ "a path without --header is wrong usage"
+run prices --header --json
+is "$status/$out" 2/ "header lines are no JSON"
+
+run report-latency web 80ms
+is "$status/$out/$err" 0// "report-latency is quiet"
+run report-latency web 1.5s --requests=500
+is "$(cat "$dir/reports")" "ReportLatency web 0.08 0
+ReportLatency web 1.5 500" "seconds and requests arrive"
+for span in 0 nan -1 inf 80miles '' 1e3; do
+        run report-latency -- web "$span"
+        is "$status/$out" 2/ "report-latency: \"$span\" is wrong usage"
+        contains "$err" "It is a time span above 0 as systemd writes it: 80ms" "report-latency: \"$span\": the remedy"
+done
+run report-latency web -80ms
+is "$status/$out" 2/ "a negative latency is wrong usage even where it looks like an option"
+for n in 0 -1 x 4294967296; do
+        run report-latency web 80ms --requests="$n"
+        is "$status/$out" 2/ "--requests=$n is wrong usage"
+done
+run report-latency web
+is "$status/$out" 2/ "a latency is not optional"
+contains "$err" "takes two arguments: coallocctl report-latency SERVICE SPAN" "both arguments are named"
+run report-latency nobody 80ms
+is "$status/$out" 1/ "a latency of an unknown service fails"
+contains "$err" 'no service "nobody"' "an unknown service: said so"
+run report-latency web 20min
+is "$status/$err" "1/coallocctl: A latency of 1200 s is beyond belief." "what the daemon refuses is passed on"
+run report-latency locked 80ms
+is "$status/$out" 1/ "who may not report fails"
+contains "$err" "Run it as root." "who may not report: the next step"
+
+COLUMNS=80 run status
+is "$(printf '%s\n' "$out" | sed -n '/^SERVICE/,$p')" "SERVICE   USE  NEED  ALLOC  QUOTA  WEIGHT       LATENCY  THROTTLED  NOTE
+web       48%   56%    90%      -    1500  42ms of 80ms         0%
+cart      31%   36%    50%      -     900    80ms stale         0%
+db        20%   24%    40%      -     600  24ms of 20ms         0%
+mail     9.0%   10%    12%      -     200             -         0%
+spam     5.2%  6.0%   6.0%      -     100             -         0%
+av       3.0%  3.5%   6.0%      -     100             -         0%
+batch    141%    0%    16%   140%      17             -        31%  elastic
+5 columns did not fit: UNIT, COALITION, BASELINE, CREDIT, PRESSURE" "status with latencies at 80 columns, golden"
+COLUMNS=160 run status
+contains "$out" "web      shop-web.slice   web         48%   56%       20%    90%      -    1500  42ms of 80ms   -0.31" \
+        "status shows coalition and credit where there is room"
+run status --json
+contains "$out" '"calls":["cart","db"],"credit":-0.31,"importance":3,"entitlement_milli":700,"bargain_weight":97.5,"latency_target_ms":80,"latency_target_used_ms":80,"latency_ms":42,"latency_stale":false,"latency_age_sec":3,"latency_model_ms":38.2,"elasticity":0.5}' "what services say of the game"
+contains "$out" '"latency_ms":null,"latency_stale":false,"latency_age_sec":null' "no report is null"
+
 # ---- an answer that cannot be written ------------------------------------------------------------------
 
 if [ -w /dev/full ]; then
         fake enforce
-        for verb in status "status --json" "explain web" plan mode "mode --json"; do
+        for verb in status "status --json" "explain web" plan mode "mode --json" coalitions credits prices; do
                 # shellcheck disable=SC2086
                 "$ctl" $verb >/dev/full 2>"$dir/err"
                 is "$?" 1 "$verb into a full disk fails"
@@ -230,5 +375,22 @@ contains "$out" "shop-web.slice" "what was said is shown"
 run explain web
 is "$status/$out" 1/ "broken JSON from the daemon is a failure"
 contains "$err" "makes no sense" "broken JSON from the daemon is said"
+for verb in coalitions credits prices status; do
+        COLUMNS=80 run $verb
+        is "$status/$err" 0/ "$verb: missing keys, wrong types and odd numbers are shown as far as they go"
+        run $verb --json
+        is "$status/$err" 0/ "$verb --json: the same"
+        is "$(printf '%s' "$out" | grep -ciE '[:,[](nan|-?inf)')" 0 "$verb --json stays JSON"
+done
+run prices --header 'a b"'
+is "$status/$out" '0/X-Price-CPU: 1.5; path="a b\""' "what is no token is quoted"
+run prices --header
+is "$status" 1 "a name that would be a header of its own is no answer"
+is "$(printf '%s\n' "$out" | grep -c Evil)" 0 "and none is printed"
+fake huge
+for verb in coalitions credits prices status; do
+        COLUMNS=80 run $verb
+        is "$status/$err" 0/ "$verb: twenty thousand of everything are not too many"
+done
 
 done_testing

@@ -27,7 +27,7 @@ has_words() { # TEXT NAME WORD...: one result for all, the missing ones named
 }
 
 help=$("$ctl" --help)
-verbs=$(printf '%s\n' "$help" | sed -n '/^Verbs:/,/^Options:/s/^  \([a-z]*\) .*/\1/p')
+verbs=$(printf '%s\n' "$help" | sed -n '/^Verbs:/,/^Options:/s/^  \([a-z-]*\) .*/\1/p')
 options=$(printf '%s\n' "$help" | grep -oE -- '--[a-z-]+' | sort -u)
 ctl_page=$(page coallocctl.1)
 # shellcheck disable=SC2086
@@ -38,8 +38,8 @@ ctl_page=$(page coallocctl.1)
                 has_words "$(cat conf/completions/$shell/*)" "$shell completes every verb" $verbs
                 has_words "$(cat conf/completions/$shell/*)" "$shell completes every option" $options
         done
-        has_words "$ctl_page" "coallocctl(1) has every key of status" \
-                $(sed -n 's/^ *{ "[A-Za-z]*", "\([a-z_]*\)", FIELD_.*/\1/p' src/client/verb_status.c)
+        has_words "$ctl_page" "coallocctl(1) has every key of what the daemon lists" \
+                $(sed -n 's/^ *{ "[A-Za-z]*", "\([a-z_]*\)", FIELD_.*/\1/p' src/client/verb_*.c | sort -u)
         has_words "$ctl_page" "coallocctl(1) has every key of plan" \
                 $(grep -oE 'add(_number|_null)?\([a-z]+, "[a-z_]+"' src/platform/plan_json.c | grep -oE '"[a-z_]+"' | tr -d '"')
         has_words "$(page coallocd.8)" "coallocd(8) has every option" \
