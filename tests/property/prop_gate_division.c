@@ -5,7 +5,7 @@
 #include "core/gate.h"
 #include "lib/testing.h"
 
-#define N_CASES 5000
+#define N_CASES 1500
 #define N_MAX 8
 
 struct coalition {

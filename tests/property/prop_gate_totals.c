@@ -10,7 +10,7 @@
 #include "core/bargain.h"
 #include "lib/slo_fixture.h"
 
-#define N_CASES 5000
+#define N_CASES 2000
 #define N_MAX 24
 
 struct population {
