@@ -67,6 +67,8 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         w->view.lower_milli = carve(&c, n, sizeof *w->view.lower_milli);
         w->view.upper_milli = carve(&c, n, sizeof *w->view.upper_milli);
         w->view.weight = carve(&c, n, sizeof *w->view.weight);
+        w->view.gain = carve(&c, n, sizeof *w->view.gain);
+        w->view.rounding_weight = carve(&c, n, sizeof *w->view.rounding_weight);
         w->enforce_services = carve(&c, n, sizeof *w->enforce_services);
         w->settings = carve(&c, n, sizeof *w->settings);
         w->enforce.group_claim = carve(&c, n_groups, sizeof *w->enforce.group_claim);
@@ -277,6 +279,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                 .capacity_milli = o.bargained_milli,
                 .spare = rules->spare,
                 .overload = rules->overload,
+                .max_iterations = rules->max_iterations > 0 ? rules->max_iterations : 100,
         };
         r = market_solve(&market_rules, w->players, n, &w->market, &w->view, w->x, &o.market);
         if (r < 0)

@@ -4,10 +4,15 @@
 
 #include <errno.h>
 
+#include "core/bargain.h"
 #include "core/waterfill.h"
 
 /* Whole allocations are exact doubles below this; more CPU than that does not exist. */
 #define TOTAL_MAX_MILLI 0x1p53
+
+/* Steep targets that are well met have prices next to nothing; products with less than this would leave
+ * the normal doubles, on which exact rounding rests. */
+#define PRICE_LEAST 1e-280
 
 /* The rungs of everybody's ladder, lowest first. */
 enum level {
@@ -45,7 +50,7 @@ static bool player_is_valid(const struct player *p)
         return p->floor_milli >= 0 && p->floor_milli <= p->baseline_milli &&
                p->baseline_milli <= p->need_milli && p->need_milli <= p->max_milli &&
                isfinite(p->max_milli) && p->weight > 0 && isfinite(p->weight) &&
-               isfinite(p->held_milli);
+               isfinite(p->held_milli) && (!p->slo || slo_is_valid(p->slo));
 }
 
 /* Proportional scaling is the bargaining solution whose weights are the claims themselves. */
@@ -70,6 +75,13 @@ static enum tier tier_above(enum level lower)
         }
 }
 
+static void sum_levels(const struct player players[], size_t n, double ret_sum[])
+{
+        for (size_t i = 0; i < n; i++)
+                for (enum level l = LEVEL_FLOOR; l < _LEVEL_MAX; l++)
+                        ret_sum[l] += level_of(&players[i], l);
+}
+
 static double scarcity_of(double capacity, const double sum[])
 {
         if (capacity >= sum[LEVEL_NEED])
@@ -79,11 +91,30 @@ static double scarcity_of(double capacity, const double sum[])
         return 1 + (sum[LEVEL_BASELINE] - capacity) / sum[LEVEL_BASELINE];
 }
 
+double market_scarcity(const struct market_rules *rules, const struct player players[], size_t n)
+{
+        double sum[_LEVEL_MAX] = {};
+
+        sum_levels(players, n, sum);
+        return scarcity_of(rules->capacity_milli, sum);
+}
+
+/* Plain shares are w / price. Whoever has a target gets less than that, by what its target releases;
+ * who is at its bound anyway has a weight that takes it there, for no gain is greedier than a plain one. */
+static double rounding_weight(const struct gain *gain, double weight, double share, double price)
+{
+        double like_plain = share * fmax(price, PRICE_LEAST);
+
+        if (gain_is_plain(gain) || share >= gain->box_milli || !(like_plain > 0) || isinf(like_plain))
+                return weight;
+        return like_plain;
+}
+
 int market_solve(const struct market_rules *rules, const struct player players[], size_t n,
                  struct market_scratch *scratch, struct market_tier_view *view, double ret_x[],
                  struct market_outcome *ret)
 {
-        double sum[_LEVEL_MAX] = {}, spendable, total, theta;
+        double sum[_LEVEL_MAX] = {}, spendable, total, price;
         double capacity = rules->capacity_milli;
         enum level lower = LEVEL_NOTHING, upper;
         int r;
@@ -91,12 +122,10 @@ int market_solve(const struct market_rules *rules, const struct player players[]
         if (!(capacity >= 0) || !isfinite(capacity) || !(rules->spare >= 0 && rules->spare <= 1) ||
             (unsigned)rules->overload >= _OVERLOAD_RULE_MAX)
                 return -EINVAL;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
                 if (!player_is_valid(&players[i]))
                         return -EINVAL;
-                for (enum level l = LEVEL_FLOOR; l < _LEVEL_MAX; l++)
-                        sum[l] += level_of(&players[i], l);
-        }
+        sum_levels(players, n, sum);
         if (!isfinite(sum[LEVEL_MAX]))
                 return -EINVAL;
 
@@ -121,19 +150,24 @@ int market_solve(const struct market_rules *rules, const struct player players[]
                 view->lower_milli[i] = level_of(&players[i], lower);
                 view->upper_milli[i] = level_of(&players[i], upper);
                 view->weight[i] = weight_at(&players[i], lower, rules->overload);
-                scratch->bound[i] = view->upper_milli[i] - view->lower_milli[i];
+                /* On this rung a player whose data are stale has nothing to bargain over. */
+                gain_init(&view->gain[i], lower == LEVEL_HELD ? players[i].slo : NULL,
+                          view->lower_milli[i], view->upper_milli[i]);
         }
-        r = waterfill_solve(scratch->bound, view->weight, n, fmax(total - sum[lower], 0),
-                            scratch->order, scratch->share, &theta);
-        if (r < 0)
-                return r;
+        r = bargain_solve(view->gain, view->weight, n, fmax(total - sum[lower], 0), rules->max_iterations,
+                          scratch->bound, scratch->order, scratch->share, &price);
+        if (r != 0)
+                return r == BARGAIN_NOT_CONVERGED ? MARKET_NOT_CONVERGED : r;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+                view->rounding_weight[i] = rounding_weight(&view->gain[i], view->weight[i],
+                                                           scratch->share[i], price);
                 ret_x[i] = fmin(view->lower_milli[i] + scratch->share[i], view->upper_milli[i]);
+        }
         *ret = (struct market_outcome){
                 .tier = tier_above(lower),
                 .scarcity = scarcity_of(capacity, sum),
-                .shadow_price = lower == LEVEL_NEED ? 0 : theta > 0 ? 1 / theta : INFINITY,
+                .shadow_price = lower == LEVEL_NEED ? 0 : price,
                 .total_milli = total,
                 .spendable_milli = spendable,
         };
@@ -174,15 +208,17 @@ int market_round(const struct market_tier_view *view, const struct market_outcom
         if (promised > total)
                 return -EINVAL;
 
-        r = waterfill_round(scratch->bound_milli, view->weight, n, total - promised, scratch->order,
+        r = waterfill_round(scratch->bound_milli, view->rounding_weight, n, total - promised, scratch->order,
                             scratch->share_milli);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                double *lower = &view->lower_milli[i];
+                double *lower = &view->lower_milli[i], *upper = &view->upper_milli[i];
+                const struct slo slo = view->gain[i].slo;
 
                 *lower = is_short ? floor(*lower) : ceil(*lower);
-                view->upper_milli[i] = ceil(view->upper_milli[i]);
+                *upper = ceil(*upper);
+                gain_init(&view->gain[i], &slo, *lower, *upper);
                 ret_x_milli[i] = (int64_t)*lower + scratch->share_milli[i];
         }
         return 0;

@@ -51,6 +51,8 @@ enum verdict {
         _VERDICT_MAX,
 };
 
+struct slo;
+
 /* One service as a player of the market. 0 <= floor <= baseline <= need <= max, all finite;
  * weight > 0. A player whose data are stale keeps what it holds: `held_milli` is that amount and its
  * need and max are taken to be the same; a negative `held_milli` says that the data are fresh. */
@@ -61,6 +63,7 @@ struct player {
         double max_milli;
         double weight;
         double held_milli;
+        const struct slo *slo;          /* borrowed; NULL: no target */
 };
 
 /* A reading of one cgroup's counters. All counters are cumulative; a has_ flag that is off says

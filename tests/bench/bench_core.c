@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/bargain.h"
 #include "core/callgraph.h"
 #include "core/epoch.h"
 #include "core/gate.h"
@@ -28,6 +29,9 @@
 static struct {
         struct player players[N_MAX];
         double bound[N_MAX], weight[N_MAX], share[N_MAX], lower[N_MAX], upper[N_MAX], view_weight[N_MAX];
+        double rounding_weight[N_MAX];
+        struct gain view_gain[N_MAX], gain[3][N_MAX];   /* nobody, every second, everybody has a target */
+        struct slo slo[N_MAX];
         double x[N_MAX], reference[N_MAX], scratch_bound[N_MAX], scratch_share[N_MAX];
         int64_t bound_milli[N_MAX], share_milli[N_MAX], whole[N_MAX], old[N_MAX], next[N_MAX];
         int64_t bound_whole[N_MAX], share_whole[N_MAX];
@@ -59,7 +63,8 @@ static struct {
 
 static struct market_scratch scratch = { b.order, b.scratch_bound, b.scratch_share, b.bound_milli,
                                          b.share_milli };
-static struct market_tier_view view = { b.lower, b.upper, b.view_weight };
+static struct market_tier_view view = { b.lower, b.upper, b.view_weight, b.view_gain,
+                                        b.rounding_weight };
 
 static void prepare_epoch(size_t n)
 {
@@ -80,6 +85,30 @@ static void prepare_epoch(size_t n)
                         .is_known = true,
                         .recent_milli = { -1, -1, -1, -1 },
                 };
+}
+
+/* A load within the box, and a target that is met somewhere around the need. */
+static struct slo random_slo(struct testing_random *r, double d, double need)
+{
+        double work = (need - d + 10) * testing_random_double(r, 5, 50);
+
+        return (struct slo){
+                .latency = latency_from_load(need / 1.15, work),
+                .target_ms = testing_random_double(r, 20, 400),
+                .steepness_per_ms = 0.1,
+        };
+}
+
+static void prepare_gains(size_t n, struct testing_random *r)
+{
+        for (size_t i = 0; i < n; i++) {
+                double d = b.players[i].baseline_milli, need = b.players[i].need_milli;
+
+                b.slo[i] = random_slo(r, d, need);
+                gain_init(&b.gain[0][i], NULL, d, need);
+                gain_init(&b.gain[1][i], i % 2 ? &b.slo[i] : NULL, d, need);
+                gain_init(&b.gain[2][i], &b.slo[i], d, need);
+        }
 }
 
 /* Half of all needs above the baselines can be met: the tier that has to bargain. */
@@ -103,6 +132,7 @@ static void prepare(size_t n)
         }
         b.amount = floor(b.amount);
         b.capacity = floor(b.capacity);
+        prepare_gains(n, &r);
         prepare_epoch(n);
 }
 
@@ -111,6 +141,35 @@ static int run_waterfill_solve(size_t n)
         double theta;
 
         return waterfill_solve(b.bound, b.weight, n, b.amount, b.order, b.share, &theta);
+}
+
+static int run_bargain(const struct gain gain[], size_t n)
+{
+        double price;
+
+        return bargain_solve(gain, b.weight, n, b.amount, 100, b.scratch_bound, b.order, b.share, &price);
+}
+
+static int run_bargain_plain(size_t n)
+{
+        return run_bargain(b.gain[0], n);
+}
+
+static int run_bargain_half(size_t n)
+{
+        return run_bargain(b.gain[1], n);
+}
+
+static int run_bargain_all(size_t n)
+{
+        return run_bargain(b.gain[2], n);
+}
+
+static int run_gain_init(size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                gain_init(&b.view_gain[i], &b.slo[i], b.players[i].baseline_milli, b.players[i].need_milli);
+        return 0;
 }
 
 static int run_waterfill_round(size_t n)
@@ -312,7 +371,7 @@ static double median_sec(int (*run)(size_t), size_t n, size_t n_calls)
                 for (size_t i = 0; i < n_calls; i++) {
                         int r = run(n);
 
-                        if (r < 0) {
+                        if (r != 0) {
                                 fprintf(stderr, "n = %zu: error %d\n", n, r);
                                 exit(EXIT_FAILURE);
                         }
@@ -367,6 +426,10 @@ static int bench_services(void)
         } rows[] = {
                 { "waterfill_solve", run_waterfill_solve, 1 },
                 { "waterfill_round", run_waterfill_round, 1 },
+                { "bargain_solve, no targets", run_bargain_plain, 1 },
+                { "bargain_solve, every second", run_bargain_half, 1 },
+                { "bargain_solve, all", run_bargain_all, 1 },
+                { "gain_init", run_gain_init, 1 },
                 { "market_solve + market_round", run_market, 1 },
                 { "gate_model_init", run_gate_model, 1 },
                 { "the same, half with targets", run_gate_model_targets, 1 },

@@ -17,6 +17,8 @@ struct market_fixture {
         struct market_scratch scratch;
 
         double lower[MARKET_FIXTURE_MAX], upper[MARKET_FIXTURE_MAX], weight[MARKET_FIXTURE_MAX];
+        double rounding_weight[MARKET_FIXTURE_MAX];
+        struct gain gain[MARKET_FIXTURE_MAX];
         size_t order[MARKET_FIXTURE_MAX];
         double bound[MARKET_FIXTURE_MAX], share[MARKET_FIXTURE_MAX];
         int64_t bound_milli[MARKET_FIXTURE_MAX], share_milli[MARKET_FIXTURE_MAX];
@@ -26,7 +28,8 @@ struct market_fixture {
 static inline void market_fixture_init(struct market_fixture *m)
 {
         *m = (struct market_fixture){};
-        m->view = (struct market_tier_view){ m->lower, m->upper, m->weight };
+        m->view = (struct market_tier_view){ m->lower, m->upper, m->weight, m->gain,
+                                              m->rounding_weight };
         m->scratch = (struct market_scratch){ m->order, m->bound, m->share, m->bound_milli,
                                               m->share_milli };
 }

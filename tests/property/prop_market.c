@@ -5,6 +5,7 @@
 
 #include "core/market.h"
 #include "lib/market_fixture.h"
+#include "lib/slo_fixture.h"
 
 #define N_CASES 10000
 #define N_MAX 24
@@ -238,6 +239,119 @@ START_TEST(real_levels_are_rounded_within_the_total)
 }
 END_TEST
 
+/* ---- latency targets ---------------------------------------------------------------------------- */
+
+/* A market with targets that bargains over them, and not at the border of the tier. */
+static size_t random_target_market(struct market_fixture *m, struct testing_random *r, bool is_extreme,
+                                   struct slo slo[], struct market_rules *ret_rules)
+{
+        size_t n = (size_t)testing_random_int(r, 2, N_MAX);
+        double low = 0, high = 0;
+
+        market_fixture_init(m);
+        market_fixture_random_players(m, r, n, 0.15);
+        for (size_t i = 0; i < n; i++) {
+                struct player *p = &m->players[i];
+
+                slo[i] = slo_fixture_random(r, is_extreme);
+                if (testing_random_int(r, 0, 2) > 0)
+                        p->slo = &slo[i];
+                low += p->held_milli >= 0 ? p->held_milli : p->baseline_milli;
+                high += p->held_milli >= 0 ? p->held_milli : p->need_milli;
+        }
+        *ret_rules = (struct market_rules){
+                .capacity_milli = floor(low + (high - low) * testing_random_double(r, 0, 1)),
+                .spare = 1,
+                .max_iterations = 100,
+        };
+        return n;
+}
+
+START_TEST(with_targets_sums_are_exact_and_whole_shares_are_the_real_ones_rounded)
+{
+        struct testing_random r = { testing_seed() };
+        double worst = 0;
+        unsigned n_bargained = 0;
+
+        for (int k = 0; k < N_CASES / 10; k++) {
+                struct slo slo[N_MAX];
+                struct market_fixture m;
+                struct market_rules rules;
+                size_t n = random_target_market(&m, &r, k % 2, slo, &rules);
+                double sum = 0;
+                int64_t sum_whole = 0;
+
+                solve(&m, &rules, n);
+                n_bargained += m.outcome.tier == TIER_CONGESTED;
+                for (size_t i = 0; i < n; i++) {
+                        sum += m.x[i];
+                        sum_whole += m.x_whole[i];
+                        worst = fmax(worst, fabs((double)m.x_whole[i] - m.x[i]));
+                        ck_assert_double_ge((double)m.x_whole[i], m.lower[i]);
+                        ck_assert_double_le((double)m.x_whole[i], m.upper[i]);
+                        ck_assert_double_gt(m.rounding_weight[i], 0);
+                        ck_assert_double_le(m.rounding_weight[i], m.weight[i] * (1 + 1e-6));
+                }
+                ck_assert_double_eq_tol(sum, m.outcome.total_milli, 1e-9 * (1 + sum));
+                ck_assert_int_eq(sum_whole, (int64_t)m.outcome.total_milli);
+        }
+        fprintf(stderr, "# furthest whole allocation from the real one: %.3f milli\n", worst);
+        ck_assert_double_lt(worst, 6);  /* as without targets: Webster's method may leave the quota */
+        ck_assert_uint_ge(n_bargained, N_CASES / 12);
+}
+END_TEST
+
+START_TEST(with_targets_more_capacity_harms_nobody_and_moves_no_more_than_itself)
+{
+        struct testing_random r = { testing_seed() };
+
+        for (int k = 0; k < N_CASES / 10; k++) {
+                struct slo slo[N_MAX];
+                struct market_fixture m, moved;
+                struct market_rules rules;
+                size_t n = random_target_market(&m, &r, k % 2, slo, &rules);
+                double step = exp(testing_random_double(&r, -3, 7)), change = 0;
+
+                market_fixture_init(&moved);
+                for (size_t i = 0; i < n; i++)
+                        moved.players[i] = m.players[i];
+                solve(&m, &rules, n);
+                rules.capacity_milli += step;
+                solve(&moved, &rules, n);
+                for (size_t i = 0; i < n; i++) {
+                        ck_assert_double_ge(moved.x[i], m.x[i] - 1e-8 * (1 + rules.capacity_milli));
+                        change += fabs(moved.x[i] - m.x[i]);
+                }
+                ck_assert_double_le(change, step + 1e-6);
+        }
+}
+END_TEST
+
+START_TEST(a_player_has_no_more_with_its_target_than_without)
+{
+        struct testing_random r = { testing_seed() };
+        unsigned n_less = 0;
+
+        for (int k = 0; k < N_CASES / 10; k++) {
+                struct slo slo[N_MAX];
+                struct market_fixture m, plain;
+                struct market_rules rules;
+                size_t n = random_target_market(&m, &r, k % 2, slo, &rules);
+                size_t who = (size_t)testing_random_int(&r, 0, (int64_t)n - 1);
+
+                market_fixture_init(&plain);
+                for (size_t i = 0; i < n; i++)
+                        plain.players[i] = m.players[i];
+                plain.players[who].slo = NULL;
+                solve(&m, &rules, n);
+                solve(&plain, &rules, n);
+                ck_assert_double_le(m.x[who], plain.x[who] + 1e-8 * (1 + rules.capacity_milli));
+                n_less += m.x[who] < plain.x[who] - 1;
+        }
+        ck_assert_uint_ge(n_less, N_CASES / 250);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("prop_market");
@@ -250,6 +364,9 @@ int main(void)
         tcase_add_test(t, allocations_follow_their_inputs_at_the_rate_of_theorem_2);
         tcase_add_test(t, whole_allocations_climb_by_single_units_through_all_tiers);
         tcase_add_test(t, real_levels_are_rounded_within_the_total);
+        tcase_add_test(t, with_targets_sums_are_exact_and_whole_shares_are_the_real_ones_rounded);
+        tcase_add_test(t, with_targets_more_capacity_harms_nobody_and_moves_no_more_than_itself);
+        tcase_add_test(t, a_player_has_no_more_with_its_target_than_without);
         suite_add_tcase(s, t);
         return testing_run(s);
 }

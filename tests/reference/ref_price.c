@@ -99,12 +99,13 @@ START_TEST(the_shadow_price_of_every_market_is_that_of_the_vectors)
                 json_object *c = json_object_array_get_idx(cases, k);
                 double d[VECTORS_MAX], u[VECTORS_MAX], w[VECTORS_MAX], expected[VECTORS_MAX];
                 double lower[VECTORS_MAX], upper[VECTORS_MAX], view_weight[VECTORS_MAX], x[VECTORS_MAX];
-                double bound[VECTORS_MAX], share[VECTORS_MAX];
+                double bound[VECTORS_MAX], share[VECTORS_MAX], rounding_weight[VECTORS_MAX];
+                struct gain gain[VECTORS_MAX];
                 int64_t bound_milli[VECTORS_MAX], share_milli[VECTORS_MAX];
                 size_t order[VECTORS_MAX], n = vectors_doubles(c, "d", d);
                 struct market_rules rules = { .capacity_milli = vectors_double(c, "C"), .spare = 1 };
                 struct market_scratch scratch = { order, bound, share, bound_milli, share_milli };
-                struct market_tier_view view = { lower, upper, view_weight };
+                struct market_tier_view view = { lower, upper, view_weight, gain, rounding_weight };
                 struct player players[VECTORS_MAX];
                 struct market_outcome outcome;
 

@@ -190,10 +190,133 @@ START_TEST(a_view_that_does_not_belong_to_the_outcome_is_refused)
 }
 END_TEST
 
+/* ---- latency targets ---------------------------------------------------------------------------- */
+
+/* Meets its target of 50 ms with 520 milli: halfway between its baseline and its need. */
+static const struct slo target = {
+        .latency = { .load_milli = 320, .work_milli_ms = 10000, .margin_milli = 10 },
+        .target_ms = 50,
+        .steepness_per_ms = 0.1,
+};
+
+static void setup_targets(void)
+{
+        market_fixture_init(&m);
+        m.players[0] = (struct player){ 10, 200, 800, 1000, 1, -1, &target };
+        m.players[1] = (struct player){ 10, 200, 900, 1000, 1, -1 };
+}
+
+static int solve_targets(double capacity, unsigned max_iterations)
+{
+        struct market_rules rules = { capacity, 1, OVERLOAD_PROPORTIONAL, max_iterations };
+
+        return market_fixture_solve(&m, &rules, 2);
+}
+
+START_TEST(a_target_that_is_met_leaves_the_rest_to_others)
+{
+        ck_assert_int_eq(solve_targets(1400, 100), 0);
+        ck_assert_int_eq(m.outcome.tier, TIER_CONGESTED);
+        ck_assert_double_eq_tol(m.x[0] + m.x[1], 1400, 1e-9);
+        ck_assert_double_lt(latency_ms(&target.latency, m.x[0]), 50);
+        ck_assert_double_lt(m.x[0], m.x[1] - 50);
+        ck_assert_double_eq_tol(m.outcome.shadow_price, 1 / (m.x[1] - 200), 1e-9);
+        ck_assert_double_eq(m.view.rounding_weight[1], 1);
+        ck_assert_double_eq_tol(m.view.rounding_weight[0], (m.x[0] - 200) / (m.x[1] - 200), 1e-9);
+
+        ck_assert_int_eq(market_fixture_round(&m, 2), 0);
+        ck_assert_int_eq(m.x_whole[0] + m.x_whole[1], 1400);
+        for (size_t i = 0; i < 2; i++)
+                ck_assert_double_eq_tol((double)m.x_whole[i], m.x[i], 1);
+}
+END_TEST
+
+START_TEST(a_target_counts_only_between_baselines_and_needs)
+{
+        static const double capacities[] = { 10, 300, 400, 1700, 1850, 3000 };
+
+        for (size_t k = 0; k < sizeof capacities / sizeof capacities[0]; k++) {
+                double with[2];
+
+                setup_targets();
+                ck_assert_int_eq(solve_targets(capacities[k], 1), 0);
+                with[0] = m.x[0];
+                with[1] = m.x[1];
+                m.players[0].slo = NULL;
+                ck_assert_int_eq(solve_targets(capacities[k], 1), 0);
+                ck_assert(m.x[0] == with[0] && m.x[1] == with[1]);
+        }
+}
+END_TEST
+
+START_TEST(a_stale_player_keeps_what_it_holds_whatever_its_target)
+{
+        m.players[0].held_milli = 650;
+        ck_assert_int_eq(solve_targets(1400, 100), 0);
+        ck_assert_double_eq(m.x[0], 650);
+        ck_assert_double_eq(m.x[1], 750);
+        ck_assert_int_eq(solve_targets(600, 1), 0);     /* not even all of that is there */
+        ck_assert_double_eq_tol(m.x[0], 400, 1e-9);
+}
+END_TEST
+
+START_TEST(a_market_without_end_is_told_and_nothing_is_touched)
+{
+        m.x[0] = 42;
+        m.outcome.total_milli = 42;
+        ck_assert_int_eq(solve_targets(1400, 1), MARKET_NOT_CONVERGED);
+        ck_assert_double_eq(m.x[0], 42);
+        ck_assert_double_eq(m.outcome.total_milli, 42);
+}
+END_TEST
+
+START_TEST(a_target_that_is_none_is_refused)
+{
+        struct slo wrong = target;
+
+        wrong.steepness_per_ms = NAN;
+        m.players[0].slo = &wrong;
+        ck_assert_int_eq(solve_targets(1400, 100), -EINVAL);
+        wrong.target_ms = 0;            /* no target: nothing else of it counts */
+        ck_assert_int_eq(solve_targets(1400, 1), 0);
+        ck_assert_double_eq_tol(m.x[0], 700, 1e-9);
+}
+END_TEST
+
+START_TEST(the_gains_of_the_view_have_the_levels_of_the_view)
+{
+        m.players[0].baseline_milli = 200.5;
+        ck_assert_int_eq(solve_targets(1400, 100), 0);
+        ck_assert_double_eq(m.gain[0].lower_milli, 200.5);
+        ck_assert_double_eq(m.gain[0].box_milli, 599.5);
+        ck_assert(!gain_is_plain(&m.gain[0]) && gain_is_plain(&m.gain[1]));
+
+        ck_assert_int_eq(market_fixture_round(&m, 2), 0);
+        ck_assert_double_eq(m.gain[0].lower_milli, 201);
+        ck_assert_double_eq(m.gain[0].box_milli, 599);
+        ck_assert(!gain_is_plain(&m.gain[0]) && gain_is_plain(&m.gain[1]));
+}
+END_TEST
+
+START_TEST(scarcity_is_known_before_weights_are)
+{
+        for (double capacity = 0; capacity < 2500; capacity += 50) {
+                struct market_rules rules = { capacity, 1, OVERLOAD_PROPORTIONAL, 100 };
+                double early;
+
+                m.players[0].weight = m.players[1].weight = NAN;
+                early = market_scarcity(&rules, m.players, 2);
+                m.players[0].weight = m.players[1].weight = 1;
+                ck_assert_int_eq(market_fixture_solve(&m, &rules, 2), 0);
+                ck_assert(early == m.outcome.scarcity);
+        }
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("market");
-        TCase *t = tcase_create("market");
+        TCase *t = tcase_create("market"), *targets = tcase_create("targets");
 
         tcase_add_checked_fixture(t, setup, NULL);
         tcase_add_test(t, an_empty_market_is_uncongested_and_free);
@@ -208,5 +331,15 @@ int main(void)
         tcase_add_test(t, players_out_of_order_are_refused);
         tcase_add_test(t, a_view_that_does_not_belong_to_the_outcome_is_refused);
         suite_add_tcase(s, t);
+
+        tcase_add_checked_fixture(targets, setup_targets, NULL);
+        tcase_add_test(targets, a_target_that_is_met_leaves_the_rest_to_others);
+        tcase_add_test(targets, a_target_counts_only_between_baselines_and_needs);
+        tcase_add_test(targets, a_stale_player_keeps_what_it_holds_whatever_its_target);
+        tcase_add_test(targets, a_market_without_end_is_told_and_nothing_is_touched);
+        tcase_add_test(targets, a_target_that_is_none_is_refused);
+        tcase_add_test(targets, the_gains_of_the_view_have_the_levels_of_the_view);
+        tcase_add_test(targets, scarcity_is_known_before_weights_are);
+        suite_add_tcase(s, targets);
         return testing_run(s);
 }
