@@ -30,7 +30,7 @@ static struct {
         struct player players[N_MAX];
         double bound[N_MAX], weight[N_MAX], share[N_MAX], lower[N_MAX], upper[N_MAX], view_weight[N_MAX];
         double rounding_weight[N_MAX];
-        struct gain view_gain[N_MAX], gain[3][N_MAX];   /* nobody, every second, everybody has a target */
+        struct gain view_gain[N_MAX], kinds[3][N_MAX];   /* nobody, every second, everybody has a target */
         struct slo slo[N_MAX];
         double x[N_MAX], reference[N_MAX], scratch_bound[N_MAX], scratch_share[N_MAX];
         int64_t bound_milli[N_MAX], share_milli[N_MAX], whole[N_MAX], old[N_MAX], next[N_MAX];
@@ -105,9 +105,9 @@ static void prepare_gains(size_t n, struct testing_random *r)
                 double d = b.players[i].baseline_milli, need = b.players[i].need_milli;
 
                 b.slo[i] = random_slo(r, d, need);
-                gain_init(&b.gain[0][i], NULL, d, need);
-                gain_init(&b.gain[1][i], i % 2 ? &b.slo[i] : NULL, d, need);
-                gain_init(&b.gain[2][i], &b.slo[i], d, need);
+                gain_init(&b.kinds[0][i], NULL, d, need);
+                gain_init(&b.kinds[1][i], i % 2 ? &b.slo[i] : NULL, d, need);
+                gain_init(&b.kinds[2][i], &b.slo[i], d, need);
         }
 }
 
@@ -152,17 +152,17 @@ static int run_bargain(const struct gain gain[], size_t n)
 
 static int run_bargain_plain(size_t n)
 {
-        return run_bargain(b.gain[0], n);
+        return run_bargain(b.kinds[0], n);
 }
 
 static int run_bargain_half(size_t n)
 {
-        return run_bargain(b.gain[1], n);
+        return run_bargain(b.kinds[1], n);
 }
 
 static int run_bargain_all(size_t n)
 {
-        return run_bargain(b.gain[2], n);
+        return run_bargain(b.kinds[2], n);
 }
 
 static int run_gain_init(size_t n)
