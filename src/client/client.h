@@ -20,6 +20,7 @@ struct client {
         const char *samples_path;       /* plan: "-" = standard input; NULL = ask the daemon */
         const char *config_path;        /* plan; NULL = none */
         bool want_header;               /* prices */
+        bool want_dot, want_svg;        /* graph */
         const char *requests;           /* report-latency: a number; NULL = not said */
         const char *root;               /* doctor: what stands for /, "" in production */
 };
@@ -27,7 +28,7 @@ struct client {
 /* A verb: arguments without its own name. Return: a STATUS_. */
 typedef int verb_fn(const struct client *c, char *args[], int n_args);
 
-verb_fn verb_adopt, verb_coalitions, verb_credits, verb_doctor, verb_explain, verb_freeze,
+verb_fn verb_adopt, verb_coalitions, verb_credits, verb_doctor, verb_explain, verb_freeze, verb_graph,
         verb_mode, verb_plan, verb_prices, verb_reload, verb_report_latency, verb_restore, verb_status,
         verb_thaw, verb_verify;
 

@@ -27,6 +27,7 @@ enum {
         TAKES_ROOT = 1 << 5,
         TAKES_HEADER = 1 << 6,
         TAKES_REQUESTS = 1 << 7,
+        TAKES_DRAWING = 1 << 8,         /* --dot, --svg */
 };
 
 static const struct verb {
@@ -47,6 +48,8 @@ static const struct verb {
           "Who gave more to its coalition than it got" },
         { "prices", "[PATH...]", 0, ARGS_ANY, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_HEADER,
           verb_prices, "What CPU and a request on each path cost now" },
+        { "graph", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_DRAWING, verb_graph,
+          "Who calls whom, with coalitions and allocations" },
         { "plan", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_SAMPLES | TAKES_CONFIG,
           verb_plan, "What the allocator decides, for the host or for --samples=FILE" },
         { "verify", "[FILE...]", 0, ARGS_ANY, TAKES_JSON, verb_verify,
@@ -117,6 +120,8 @@ static int print_help(void)
                      "     --samples=FILE      plan: measurements as JSON; - is standard input\n"
                      "     --config=FILE       plan: defaults from a configuration file\n"
                      "     --header            prices: header lines for proxies, one a path\n"
+                     "     --dot               graph: for graphviz\n"
+                     "     --svg               graph: a picture\n"
                      "     --requests=N        report-latency: requests since the report before\n"
                      "     --no-legend         Tables without titles and footnotes\n"
                      "  -h --help              This text\n"
@@ -170,6 +175,8 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
                 { c->config_path, TAKES_CONFIG, "--config" },
                 { *c->root, TAKES_ROOT, "--root" },
                 { c->want_header, TAKES_HEADER, "--header" },
+                { c->want_dot, TAKES_DRAWING, "--dot" },
+                { c->want_svg, TAKES_DRAWING, "--svg" },
                 { c->requests, TAKES_REQUESTS, "--requests" },
         };
 
@@ -188,7 +195,7 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
 static int run(int argc, char *argv[])
 {
         enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_CONFIG, OPTION_NO_LEGEND, OPTION_VERSION, OPTION_ROOT,
-               OPTION_HEADER, OPTION_REQUESTS };
+               OPTION_HEADER, OPTION_DOT, OPTION_SVG, OPTION_REQUESTS };
         static const struct option options[] = {
                 { "json", no_argument, NULL, OPTION_JSON },
                 { "host", required_argument, NULL, 'H' },
@@ -198,6 +205,8 @@ static int run(int argc, char *argv[])
                 { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
                 { "root", required_argument, NULL, OPTION_ROOT },
                 { "header", no_argument, NULL, OPTION_HEADER },
+                { "dot", no_argument, NULL, OPTION_DOT },
+                { "svg", no_argument, NULL, OPTION_SVG },
                 { "requests", required_argument, NULL, OPTION_REQUESTS },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, OPTION_VERSION },
@@ -235,6 +244,12 @@ static int run(int argc, char *argv[])
                         break;
                 case OPTION_HEADER:
                         c.want_header = true;
+                        break;
+                case OPTION_DOT:
+                        c.want_dot = true;
+                        break;
+                case OPTION_SVG:
+                        c.want_svg = true;
                         break;
                 case OPTION_REQUESTS:
                         c.requests = optarg;

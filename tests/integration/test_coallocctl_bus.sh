@@ -61,7 +61,7 @@ bus_pid=$!
 read -r _ <"$dir/address" || { cat "$dir/bus.err" >&2; exit 99; }
 
 for verb in status "explain web" plan mode "mode observe" freeze thaw "adopt x.slice" reload restore \
-        coalitions credits prices "prices --header" "report-latency web 80ms"; do
+        coalitions credits prices "prices --header" "report-latency web 80ms" graph; do
         # shellcheck disable=SC2086
         run $verb
         is "$status/$out" 3/ "$verb without a daemon: exit status 3"
@@ -130,7 +130,7 @@ contains "$out" "Gate: reduced: the plan was applied in part: a smaller step was
 
 # ---- coalitions, credits, prices: nothing there ------------------------------------------------------
 
-for verb in coalitions credits prices; do
+for verb in coalitions credits prices graph; do
         run $verb
         is "$status/$err" 0/ "$verb of a host without coalitions is fine"
         contains "$out" "No service works with another. Say which does in" "$verb without coalitions: the next step"
@@ -303,6 +303,46 @@ is "$status/$out" 2/ "a path without --header is wrong usage"
 run prices --header --json
 is "$status/$out" 2/ "header lines are no JSON"
 
+COLUMNS=80 run graph
+is "$status/$err" 0/ "graph is fine"
+is "$out" "PATH                  COALITION  ALLOC       LATENCY
+checkout                                72ms of 60ms
+\`- web                web          90%          38ms
+   |- cart            web          50%         9.1ms
+   |  \`- db           web          40%          24ms
+   \`- db (see above)  web          40%          24ms
+browse                                          63ms
+\`- web                web          90%          38ms
+   \`- db              web          40%          24ms
+inbound                                        192ms
+\`- mail               mail         12%          33ms
+   \`- spam            mail        6.0%         125ms
+      \`- av           mail        6.0%          33ms
+(no path)
+batch                 -            16%             -" "graph as a tree, golden"
+run graph --json
+contains "$out" '"calls":[{"from":"web","to":"cart"},{"from":"web","to":"db"},{"from":"cart","to":"db"},{"from":"mail","to":"spam"},{"from":"spam","to":"av"}],"paths":[{"name":"checkout","services":["web","cart","db"],"latency_ms":71.8,"latency_target_ms":60,"price":0.0360125},' "the calls in JSON"
+contains "$out" '"coalitions":[{"id":"web","members":["web","cart","db"],"formed":true},' "the coalitions of the graph in JSON"
+run graph --dot
+is "$status/$err" 0/ "graph --dot is fine"
+contains "$out" '"web" [label="web\n90%, 38ms"];' "a service for graphviz"
+contains "$out" '"cart" -> "db";' "a call for graphviz"
+contains "$out" 'label="coalition mail (not formed)";' "a coalition for graphviz"
+if command -v dot >/dev/null 2>&1; then
+        dot -Tplain "$dir/out" >/dev/null 2>"$dir/err"
+        is "$?/$(cat "$dir/err")" 0/ "graphviz reads it"
+fi
+run graph --svg
+is "$status/$err" 0/ "graph --svg is fine"
+is "$(printf '%s\n' "$out" | grep -c 'class="box"')" 7 "the picture has a box for each service"
+is "$(printf '%s\n' "$out" | grep -c 'stroke-dasharray="6 5"')" 1 "the coalition that is not formed has a dashed frame"
+if command -v xmllint >/dev/null 2>&1; then
+        xmllint --noout "$dir/out" 2>"$dir/err"
+        is "$?/$(cat "$dir/err")" 0/ "the picture is XML"
+fi
+run graph --svg --dot
+is "$status/$out" 2/ "one drawing at a time"
+
 run report-latency web 80ms
 is "$status/$out/$err" 0// "report-latency is quiet"
 run report-latency web 1.5s --requests=500
@@ -352,7 +392,7 @@ contains "$out" '"latency_ms":null,"latency_stale":false,"latency_age_sec":null'
 
 if [ -w /dev/full ]; then
         fake enforce
-        for verb in status "status --json" "explain web" plan mode "mode --json" coalitions credits prices; do
+        for verb in status "status --json" "explain web" plan mode "mode --json" coalitions credits prices graph "graph --svg"; do
                 # shellcheck disable=SC2086
                 "$ctl" $verb >/dev/full 2>"$dir/err"
                 is "$?" 1 "$verb into a full disk fails"
@@ -375,7 +415,7 @@ contains "$out" "shop-web.slice" "what was said is shown"
 run explain web
 is "$status/$out" 1/ "broken JSON from the daemon is a failure"
 contains "$err" "makes no sense" "broken JSON from the daemon is said"
-for verb in coalitions credits prices status; do
+for verb in coalitions credits prices graph status; do
         COLUMNS=80 run $verb
         is "$status/$err" 0/ "$verb: missing keys, wrong types and odd numbers are shown as far as they go"
         run $verb --json
@@ -387,8 +427,21 @@ is "$status/$out" '0/X-Price-CPU: 1.5; path="a b\""' "what is no token is quoted
 run prices --header
 is "$status" 1 "a name that would be a header of its own is no answer"
 is "$(printf '%s\n' "$out" | grep -c Evil)" 0 "and none is printed"
+run graph --dot
+is "$status/$err" 0/ "odd names for graphviz"
+contains "$out" '"<b>&\"'"'"'\\" ->' "they are quoted"
+run graph --svg
+is "$status/$err" 0/ "odd names in a picture"
+contains "$out" '&lt;b&gt;&amp;&quot;' "they are escaped"
+if command -v xmllint >/dev/null 2>&1; then
+        xmllint --noout "$dir/out" 2>"$dir/err"
+        is "$?/$(cat "$dir/err")" 0/ "it is XML all the same"
+fi
 fake huge
-for verb in coalitions credits prices status; do
+run graph --svg
+is "$status/$out" 1/ "a picture of twenty thousand services is refused"
+contains "$err" "coallocctl graph --dot" "too large a picture: the next step"
+for verb in coalitions credits prices graph "graph --dot" status; do
         COLUMNS=80 run $verb
         is "$status/$err" 0/ "$verb: twenty thousand of everything are not too many"
 done
