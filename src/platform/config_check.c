@@ -284,21 +284,31 @@ static void check_names(struct config_loader *l, const struct config_origin *at,
         }
 }
 
-/* Depth-first search with a stack of its own: a chain of 100,000 calls must not exhaust ours. */
+/* Depth-first search with a stack of its own: a chain of 100,000 calls must not exhaust ours. It starts
+ * with those whom nobody calls, as callgraph_find_paths() does, so that it names the call that is left
+ * out there. */
 static int check_cycles(struct config_loader *l)
 {
         const struct config *c = l->config;
         enum { NEW, OPEN, DONE };
         _cleanup_free_ unsigned char *state = calloc(c->n_services + 1, sizeof *state);
+        _cleanup_free_ bool *is_called = calloc(c->n_services + 1, sizeof *is_called);
         _cleanup_free_ size_t *next_call = calloc(c->n_services + 1, sizeof *next_call);
         _cleanup_free_ size_t *stack = calloc(c->n_services + 1, sizeof *stack);
 
-        if (!state || !next_call || !stack)
+        if (!state || !is_called || !next_call || !stack)
                 return -ENOMEM;
-        for (size_t root = 0; root < c->n_services; root++) {
-                size_t depth = 0;
+        for (size_t i = 0; i < c->n_services; i++)
+                for (char *const *name = c->services[i].calls; name && *name; name++) {
+                        ssize_t callee = config_find_service(c, *name);
 
-                if (state[root] != NEW)
+                        if (callee >= 0)
+                                is_called[callee] = true;
+                }
+        for (size_t k = 0; k < 2 * c->n_services; k++) {
+                size_t root = k % c->n_services, depth = 0;
+
+                if (state[root] != NEW || (k < c->n_services && is_called[root]))
                         continue;
                 state[root] = OPEN;
                 stack[depth++] = root;

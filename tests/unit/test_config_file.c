@@ -549,6 +549,10 @@ static const struct {
           "main.conf:3: notice: Calls=: accepted and checked; this version does not act on it yet\n"
           "main.conf:6: warning: Calls=: b calls a, which closes a cycle\n"
           "main.conf:6: warning: Calls=: b calls b, which closes a cycle\n" },
+        { 0, "[Service a]\nUnit=a.slice\nCalls=b\n[Service b]\nUnit=b.slice\nCalls=a\n"
+             "[Service c]\nUnit=c.slice\nCalls=b\n",
+          "main.conf:3: notice: Calls=: accepted and checked; this version does not act on it yet\n"
+          "main.conf:3: warning: Calls=: a calls b, which closes a cycle\n" },
         { -EINVAL, "[Path p]\nServices=web\n",
           "main.conf:2: notice: Services=: accepted and checked; this version does not act on it "
           "yet\n"
