@@ -104,9 +104,9 @@ size_t callgraph_components(const struct call calls[], size_t n_calls, size_t n,
  * @ret_cut:   weight of the calls between blocks; may be NULL
  *
  * n <= size_max: one block. Exact: dynamic programming over subsets, least cut. Heuristic: blocks grown
- * by merging, heaviest connection first, from three starts (one of them the services in windows of their
- * order: the result is never worse than that); then single services moved and pairs swapped, also
- * uphill, keeping the best seen (Fiduccia, Mattheyses 1982; Kernighan, Lin 1970).
+ * by merging, heaviest connection first; then single services moved and pairs swapped, also uphill,
+ * keeping the best seen (Fiduccia, Mattheyses 1982; Kernighan, Lin 1970); never worse than windows in the
+ * order of the services.
  *
  * Every block is connected: those who share no request have no reason to pool, and the cut is no larger
  * for it. Among equal cuts the search takes the fewest blocks, then the one that keeps the first services

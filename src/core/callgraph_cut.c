@@ -9,11 +9,11 @@
 
 /* Gains of refinement are bounded by these, not by luck: passes over all services, and moves in a row
  * that did not lead to a new best. */
-#define PASSES_MAX 12
+#define PASSES_MAX 4
 #define MOVES_UPHILL_MAX 64
-/* Above so many services the windows are no start, only what must not be missed: refining them cost more
- * than the other two starts together and won less than 1 % of the cut. */
-#define WINDOWS_REFINED_MAX 64
+/* Above so many services only one start is refined, not all three: the other two cost more than the 1 %
+ * of the cut that they brought. */
+#define STARTS_REFINED_MAX 64
 /* Who has more neighbours is no partner for a swap, and its hopes are not renewed whenever one of them
  * moves: a thousand tenants behind one proxy would cost a million steps a pass. */
 #define NEIGHBOURS_MAX 64
@@ -495,10 +495,11 @@ static double refine(struct cut *c)
         c->heap.n = 0;
         for (size_t i = 0; i < c->n; i++) {
                 w->is_locked[i] = false;
-                w->key[i] = hoped_gain(c, i);
-                if (w->key[i] == -INFINITY)
-                        c->heap.place[i] = CALLGRAPH_NONE;
-                else
+                c->heap.place[i] = CALLGRAPH_NONE;
+        }
+        for (size_t i = 0; i < c->n; i++) {
+                w->key[i] = best_move(c, i).gain;
+                if (w->key[i] > -INFINITY)
                         heap_add(&c->heap, i);
         }
         while (c->heap.n > 0 && n_moved - n_best < MOVES_UPHILL_MAX) {
@@ -594,21 +595,21 @@ static double inner_weight(const struct cut *c)
 static void cut_by_heuristic(size_t n, size_t size_max, struct callgraph_workspace *w,
                              size_t ret_block[])
 {
-        enum { MERGED, MERGED_BY_SIZE, WINDOWS, N_STARTS };
+        enum { MERGED_BY_SIZE, WINDOWS, MERGED };
         struct cut c = { .w = w, .n = n, .size_max = size_max };
+        bool are_all_refined = n <= STARTS_REFINED_MAX;
         double inner_best = -1;
 
-        for (int start = 0; start < N_STARTS; start++) {
+        for (int start = MERGED_BY_SIZE; start <= (are_all_refined ? MERGED : WINDOWS); start++) {
                 double inner;
 
                 c.heap = (struct heap){ .entry = w->heap, .place = w->place, .key = w->key };
-                if (start == WINDOWS)
-                        for (size_t i = 0; i < n; i++)
-                                w->touched[i] = i / size_max;
+                for (size_t i = 0; start == WINDOWS && i < n; i++)
+                        w->touched[i] = i / size_max;
                 place_services(&c, start == WINDOWS ? w->touched : NULL);
                 if (start == MERGED_BY_SIZE)
                         (void)merge_blocks(&c, true);
-                if (start != WINDOWS || n <= WINDOWS_REFINED_MAX)
+                if (start == MERGED_BY_SIZE || are_all_refined)
                         improve(&c);
                 else
                         split_blocks(&c);
