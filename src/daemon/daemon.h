@@ -9,6 +9,7 @@
  *   sense          every second: counters into the demand estimators
  *   decide         every epoch: estimates -> epoch_decide() -> what is wanted of every unit
  *   siblings       every epoch: who else is busy beside our units
+ *   graph          every epoch: who calls whom: paths and coalitions
  *   actuate        from wanted to in force: save, shrink, read back, grow, read back
  *   release        giving back, one batch at a time
  *   configure      loading and reloading the configuration
