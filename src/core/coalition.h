@@ -13,10 +13,11 @@
 /* What the last valuation found. */
 struct coalition_value {
         uint64_t epoch;                 /* of the valuation; 0 = never valued */
-        uint64_t seed;                  /* of the sampling, where there was any */
+        uint64_t seed;                  /* decided the sampling, where there was any */
         double worth;                   /* v(N) */
-        double max_excess;              /* of the imputation */
-        uint32_t blocking;              /* subset, by position in the coalition; 0 = none looked at */
+        double max_excess;              /* of the imputation; a bound on it if not exact */
+        uint32_t blocking;              /* who would have gained most by leaving, before a repair; by
+                                         * position in the coalition. 0: nobody, or nobody was looked at */
         bool is_stable;
         bool is_exact;                  /* all subsets were looked at; else the certificate, and sampling */
         bool is_repaired;               /* credits had to be moved to make it stable */
@@ -34,8 +35,9 @@ struct coalition_plan {
         bool is_certified;
 };
 
+/* For the coalitions that are enumerated. */
 struct coalition_scratch {
-        double *worth;                  /* 2^COALITION_EXACT_MAX */
+        double *worth;                  /* 2^n; n <= COALITION_EXACT_MAX */
         double *more;                   /* the same */
 };
 
@@ -44,15 +46,18 @@ void coalition_plan(const struct worth_game *g, double epsilon, struct coalition
 
 /**
  * coalition_assess() - the valuation of a plan
- * @epoch, @seed:   recorded; the seed decides the sampling where there are too many members to enumerate
  * @max_iterations: of a repair
+ * @epoch, @seed:   recorded; the seed decides the sampling where there are too many members to enumerate
  *
- * Stable means: no subset has more than epsilon to gain, if necessary after a repair of the imputation.
- * Return: 0; -EDOM if a worth is not finite.
+ * Stable means: no subset has more than epsilon to gain, if necessary after a repair of the imputation. A
+ * division that does not realise v(N), or creates CPU, is not stable, and credits cannot repair it: they
+ * would promise what is not there. Of more than COALITION_EXACT_MAX members the certificate alone decides.
+ *
+ * Return: 0; -EDOM if a worth or a payoff is not finite; outputs untouched on failure.
  */
 int coalition_assess(const struct worth_game *g, const struct coalition_plan *plan, double epsilon,
                      unsigned max_iterations, uint64_t epoch, uint64_t seed,
                      struct coalition_scratch *scratch, struct coalition_value *ret);
 
-/* Subsets that a valuation of n members looks at, or their equivalent in samples: its cost. */
+/* How often a valuation of n members asks for the worth of a subset: its cost. */
 size_t coalition_cost(unsigned n);

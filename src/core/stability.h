@@ -16,19 +16,28 @@
 
 #include "core/worth.h"
 
-/* Verdicts compare utilities of this relative accuracy: 1e-7 max(1, v(N)). */
-#define STABILITY_TOLERANCE 1e-7
+/* Verdicts compare utilities of this accuracy. */
+static inline double stability_tolerance(double worth)
+{
+        return 1e-7 * fmax(1, fabs(worth));
+}
 
-/* y of the grand coalition's division. */
+/* y of the grand coalition's division. Sums to v(N) where that division is the best one. */
 void stability_competitive(const struct worth_game *g, const double x_milli[], double price,
                            double ret_payoff[]);
 
 /**
  * stability_certificate() - a bound on every excess of the competitive payoff, without enumeration
  *
- * sum over members of what each could gain by choosing its own amount at that price, instead of x_i:
- * 0 where (x, price) is the competitive equilibrium. Infinite where sums do not agree (x creates CPU).
- * Cost: O(n).
+ * Sum over members of what each could gain by choosing its own amount at that price instead of x_i, and
+ * the price of what was left over: 0 where (x, price) is the competitive equilibrium. It is the duality
+ * gap of the division, so it also bounds by how much the division falls short of v(N).
+ *
+ * Finds each member's best amount from its latency curve and shares no code with worth_divide(), so that
+ * it sees what that got wrong. Cost: O(n).
+ *
+ * Return: >= 0; INFINITY where x is no division of the entitlements (it creates CPU, or leaves a box) or
+ * the price is negative or not finite.
  */
 double stability_certificate(const struct worth_game *g, const double x_milli[], double price);
 
@@ -50,9 +59,12 @@ int stability_check(const double worth[], unsigned n, const double payoff[], dou
  * @max_iterations: sweeps over all subsets
  *
  * Dykstra's projection on the half-spaces of all subsets within sum y = v(N) (Hildreth's method). What
- * moves are credits: their sum is zero (where the payoff was efficient), no CPU moves. It ends when a
- * sweep moves nothing, or after @max_iterations; what it then has is taken if stability_check() finds it
- * stable, else left. Cost: O(2^n) a sweep, and O(n) for each subset that binds.
+ * moves are credits: their sum is zero (where the payoff was efficient), no CPU moves. Between sweeps the
+ * subsets that bind are settled among themselves. It ends when a sweep moves nothing, or after
+ * @max_iterations; what it then has is taken if stability_check() finds it stable, else left.
+ *
+ * Cost: O(2^n) a sweep, and O(n) for each subset that binds: milliseconds for 8 members, up to a tenth of
+ * a second for 16 whose epsilon-core is empty.
  *
  * Return: 0; 1 if it did not get there (the epsilon-core may be empty): payoff untouched; -EINVAL as
  * stability_check().

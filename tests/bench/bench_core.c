@@ -13,12 +13,11 @@
 
 #include "core/bargain.h"
 #include "core/callgraph.h"
+#include "core/coalition.h"
 #include "core/epoch.h"
 #include "core/gate.h"
 #include "core/market.h"
-#include "core/shapley.h"
 #include "core/waterfill.h"
-#include "core/worth.h"
 #include "lib/callgraph_fixture.h"
 #include "lib/testing.h"
 
@@ -57,7 +56,9 @@ static struct {
         void *workspace_buffer;
 
         struct worth_game game;
-        double worth[1 << COALITION_EXACT_MAX], value[COALITION_MEMBERS_MAX];
+        double worth[1 << COALITION_EXACT_MAX], more[1 << COALITION_EXACT_MAX];
+        double value[COALITION_MEMBERS_MAX], payoff[COALITION_MEMBERS_MAX];
+        struct coalition_plan plan;
         double division[COALITION_MEMBERS_MAX];
 } b;
 
@@ -352,6 +353,30 @@ static int run_shapley_estimate(size_t n)
         return shapley_estimate(worth_of_subset, &b.game, (unsigned)n, 1, 100, 0, b.value, NULL, &sample);
 }
 
+static int run_coalition_plan(size_t n)
+{
+        (void)n;
+        coalition_plan(&b.game, 0, &b.plan);
+        return 0;
+}
+
+static int run_stability_check(size_t n)
+{
+        struct stability found;
+
+        stability_competitive(&b.game, b.plan.x_milli, b.plan.price, b.payoff);
+        return stability_check(b.worth, (unsigned)n, b.payoff, 0, &found);
+}
+
+static int run_coalition_assess(size_t n)
+{
+        struct coalition_scratch coalition_scratch = { b.worth, b.more };
+        struct coalition_value value;
+
+        (void)run_coalition_plan(n);
+        return coalition_assess(&b.game, &b.plan, 0, 100, 1, 1, &coalition_scratch, &value);
+}
+
 static int compare_doubles(const void *a, const void *c)
 {
         double x = *(const double *)a, y = *(const double *)c;
@@ -482,6 +507,9 @@ static void bench_coalitions(void)
                 { "worth_all", run_worth_all, true },
                 { "shapley_exact", run_shapley_exact, true },
                 { "shapley_estimate, 100 pairs", run_shapley_estimate, false },
+                { "coalition_plan", run_coalition_plan, false },
+                { "stability_check", run_stability_check, true },
+                { "coalition_plan + _assess", run_coalition_assess, false },
         };
         static const size_t sizes[] = { 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32 };
         enum { N_ROWS = sizeof rows / sizeof rows[0], N_SIZES = sizeof sizes / sizeof sizes[0] };
@@ -500,6 +528,7 @@ static void bench_coalitions(void)
                         prepare_coalition(sizes[s]);
                         if (rows[r].is_exact)
                                 (void)run_worth_all(sizes[s]);
+                        (void)run_coalition_plan(sizes[s]);
                         printf(" %8.2f", 1e6 * median_sec(rows[r].run, sizes[s],
                                                           1 + (2000 >> (sizes[s] / 2))));
                 }
