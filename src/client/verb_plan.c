@@ -206,6 +206,9 @@ static int decide(const struct plan_request *request, double headroom_milli, cha
                 .spare = request->spare,
                 .overload = (enum overload_rule)request->overload_rule,
                 .enforce = (enum enforce)request->enforce,
+                .sensitivity_per_ms = 0.1,
+                .max_iterations = 100,
+                .epoch_sec = 15,
         };
         epoch_state_init(&state, &record, 1);
         epoch_workspace_init(&workspace, buffer, n, 1, 0);

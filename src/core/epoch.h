@@ -143,7 +143,8 @@ struct epoch_state {
 
 void epoch_state_init(struct epoch_state *s, struct gate_record *records, size_t n_records);
 
-/* Scratch for n services, n_groups slices and coalitions of at most n_members_max, carved out of one buffer of the caller's. */
+/* Scratch for n services, n_groups slices and coalitions of at most n_members_max, carved out of one
+ * buffer of the caller's. Of no meaning outside. */
 struct epoch_workspace {
         size_t n_max, n_groups_max;
         unsigned n_members_max;
@@ -151,6 +152,18 @@ struct epoch_workspace {
         double *x;
         double *reference;
         int64_t *target, *old, *next;
+        double *need, *weight;          /* bargained for and with */
+        double *importance;
+        size_t *coalition_of;
+        struct latency_model *latency;
+        struct slo *slo;
+        /* players of the gate: formed coalitions, then single services */
+        size_t n_entities, n_formed;
+        size_t *entity_of;
+        int64_t *entity_target, *entity_old, *entity_next;
+        double *entity_lower, *entity_upper, *entity_weight, *entity_reference, *entity_sum;
+        struct gain *entity_gain;
+        double *worth, *more;           /* of one coalition's subsets */
         struct market_scratch market;
         struct market_tier_view view;
         struct enforce_scratch enforce;

@@ -277,7 +277,8 @@ static int run_gate_divisions(size_t n)
 static int run_epoch(enum enforce enforce, size_t n)
 {
         static const struct enforce_group root = { .parent = ENFORCE_NO_GROUP };
-        struct epoch_rules rules = { .capacity_milli = b.capacity, .spare = 1, .enforce = enforce };
+        struct epoch_rules rules = { .capacity_milli = b.capacity, .spare = 1, .enforce = enforce,
+                                     .sensitivity_per_ms = 0.1, .max_iterations = 100, .epoch_sec = 15 };
         struct epoch_outcome outcome;
         unsigned root_weight;
         int r;

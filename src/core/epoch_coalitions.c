@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "core/epoch_internal.h"
+
+#include <errno.h>
+
+#include "core/ledger.h"
+
+/* Subsets that the valuations of one epoch may look at in all: as many as one coalition of
+ * COALITION_EXACT_MAX members has, which takes some ten milliseconds. */
+#define VALUATION_COST_MAX ((size_t)1 << COALITION_EXACT_MAX)
+
+/* Gains below this share of a coalition's weighted latency are rounding: nobody is credited for them. */
+#define SETTLEMENT_NOISE 1e-3
+
+static size_t member_of(const struct epoch_graph *g, const struct epoch_coalition *c, unsigned position)
+{
+        return g->members[c->first + position];
+}
+
+/* ---- the graph --------------------------------------------------------------------------------- */
+
+int epoch_read_graph(struct epoch_run *e)
+{
+        const struct epoch_graph *g = e->graph;
+        struct epoch_workspace *w = e->w;
+
+        for (size_t i = 0; i < e->n; i++) {
+                w->importance[i] = 0;
+                w->coalition_of[i] = EPOCH_NO_COALITION;
+        }
+        for (size_t p = 0; p < g->paths.n_paths; p++) {
+                if (!(g->path[p].weight > 0) || !isfinite(g->path[p].weight) ||
+                    !(g->path[p].target_ms >= 0) || !isfinite(g->path[p].target_ms))
+                        return -EINVAL;
+                for (size_t k = g->paths.first[p]; k < g->paths.first[p + 1]; k++) {
+                        if (g->paths.members[k] >= e->n)
+                                return -EINVAL;
+                        w->importance[g->paths.members[k]] += g->path[p].weight;
+                }
+        }
+        for (size_t c = 0; c < g->n_coalitions; c++) {
+                const struct epoch_coalition *coalition = &g->coalitions[c];
+
+                if (coalition->n < 2 || coalition->n > w->n_members_max)
+                        return -EINVAL;
+                for (unsigned k = 0; k < coalition->n; k++) {
+                        size_t i = member_of(g, coalition, k);
+
+                        if (i >= e->n || w->coalition_of[i] != EPOCH_NO_COALITION ||
+                            !(w->importance[i] > 0))
+                                return -EINVAL;
+                        w->coalition_of[i] = c;
+                }
+        }
+        return 0;
+}
+
+/* ---- latency ----------------------------------------------------------------------------------- */
+
+static bool is_measured(const struct epoch_service *s)
+{
+        return s->is_known && s->latency_ms > 0;
+}
+
+/* The same work per request for all of whom nothing else is known: the mean of those who are measured. */
+static double mean_work(const struct epoch_run *e, const struct epoch_coalition *c)
+{
+        double sum = 0;
+        size_t n_measured = 0;
+
+        for (unsigned k = 0; k < c->n; k++) {
+                size_t i = member_of(e->graph, c, k);
+
+                if (is_measured(&e->services[i])) {
+                        sum += e->w->latency[i].work_milli_ms;
+                        n_measured++;
+                }
+        }
+        return n_measured > 0 ? sum / (double)n_measured : LATENCY_WORK_NOMINAL_MILLI_MS;
+}
+
+/* What of a service's latency is its own. */
+static double own_latency(const struct latency_model *m, double x_milli)
+{
+        return latency_ms(m, x_milli) - m->other_ms;
+}
+
+/* A path's target is shared out over its services in proportion to their modelled latency, at what they
+ * hold. Who has a stricter target of its own keeps that. */
+static void share_out_target(struct epoch_run *e, size_t p)
+{
+        const struct callgraph_paths *paths = &e->graph->paths;
+        struct epoch_workspace *w = e->w;
+        double sum = 0;
+
+        for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++) {
+                const struct epoch_service *s = &e->services[paths->members[k]];
+
+                sum += own_latency(&w->latency[paths->members[k]],
+                                   is_newcomer(s) ? s->need_milli : (double)s->recent_milli[0]);
+        }
+        for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++) {
+                size_t i = paths->members[k];
+                const struct epoch_service *s = &e->services[i];
+                double own = own_latency(&w->latency[i],
+                                         is_newcomer(s) ? s->need_milli : (double)s->recent_milli[0]);
+                double target_ms = w->latency[i].other_ms + e->graph->path[p].target_ms * own / sum;
+
+                if (is_measured(s) && target_ms > 0 && isfinite(target_ms) &&
+                    (w->slo[i].target_ms <= 0 || target_ms < w->slo[i].target_ms))
+                        w->slo[i].target_ms = target_ms;
+        }
+}
+
+void epoch_model_latency(struct epoch_run *e)
+{
+        struct epoch_workspace *w = e->w;
+
+        for (size_t i = 0; i < e->n; i++) {
+                const struct epoch_service *s = &e->services[i];
+
+                w->slo[i] = (struct slo){ .steepness_per_ms = e->rules->sensitivity_per_ms };
+                if (is_measured(s)) {
+                        (void)latency_calibrate(s->load_milli, s->other_ms, s->latency_ms,
+                                                s->latency_at_milli, &w->latency[i]);
+                        w->slo[i].target_ms = s->target_ms;
+                } else {
+                        w->latency[i] = latency_from_load(s->load_milli, LATENCY_WORK_NOMINAL_MILLI_MS);
+                }
+        }
+        for (size_t c = 0; c < e->graph->n_coalitions; c++) {
+                const struct epoch_coalition *coalition = &e->graph->coalitions[c];
+                double work = mean_work(e, coalition);
+
+                for (unsigned k = 0; k < coalition->n; k++) {
+                        size_t i = member_of(e->graph, coalition, k);
+
+                        if (!is_measured(&e->services[i]))
+                                w->latency[i] = latency_from_load(e->services[i].load_milli, work);
+                }
+        }
+        for (size_t p = 0; p < e->graph->paths.n_paths; p++)
+                if (e->graph->path[p].target_ms > 0)
+                        share_out_target(e, p);
+        for (size_t i = 0; i < e->n; i++)
+                w->slo[i].latency = w->latency[i];
+}
+
+/* ---- forming ----------------------------------------------------------------------------------- */
+
+/* Nobody gives away what its own load needs: below its load the model is a straight line, which would
+ * starve whoever is cheapest to starve, and with it every path that it is on. */
+static struct member member_from(const struct epoch_run *e, size_t i)
+{
+        const struct epoch_service *s = &e->services[i];
+        double entitlement = e->w->x[i];
+
+        return (struct member){
+                .latency = e->w->latency[i],
+                .importance = e->w->importance[i],
+                .entitlement_milli = entitlement,
+                .least_milli = fmin(entitlement, fmax(e->w->players[i].floor_milli, s->load_milli)),
+                .most_milli = fmax(entitlement, e->w->players[i].max_milli),
+        };
+}
+
+/* The members that take part, ready to play. Who is not known keeps what it has, alone. */
+static int game_of(const struct epoch_run *e, struct epoch_coalition *c, struct worth_game *ret)
+{
+        struct member members[COALITION_MEMBERS_MAX];
+        unsigned n = 0;
+
+        c->active = 0;
+        for (unsigned k = 0; k < c->n; k++) {
+                size_t i = member_of(e->graph, c, k);
+
+                if (!e->services[i].is_known || (e->is_frozen && is_newcomer(&e->services[i])))
+                        continue;
+                c->active |= UINT32_C(1) << k;
+                members[n++] = member_from(e, i);
+        }
+        return n < 2 ? 1 : worth_game_init(ret, members, n);
+}
+
+static bool is_valued(const struct epoch_coalition *c)
+{
+        return c->value.epoch > 0 && c->valued_active == c->active;
+}
+
+static int value_in_turn(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
+                         struct epoch_outcome *o)
+{
+        struct coalition_scratch scratch = { .worth = e->w->worth, .more = e->w->more };
+        size_t n_coalitions = e->graph->n_coalitions, cost = 0, n_looked_at = 0;
+        int r;
+
+        for (; n_looked_at < n_coalitions && o->n_valued < EPOCH_VALUATIONS_MAX; n_looked_at++) {
+                struct epoch_coalition *c =
+                        &e->graph->coalitions[(state->next_valued + n_looked_at) % n_coalitions];
+                struct worth_game game;
+                size_t cost_of_this;
+
+                if (game_of(e, c, &game) != 0)
+                        continue;
+                cost_of_this = coalition_cost(game.n);
+                if (cost > 0 && cost + cost_of_this > VALUATION_COST_MAX)
+                        break;
+                cost += cost_of_this;
+                r = coalition_assess(&game, &c->plan, e->rules->epsilon, e->rules->max_iterations, epoch,
+                                     c->id ^ epoch, &scratch, &c->value);
+                if (r < 0)
+                        return r;
+                c->valued_active = c->active;
+                o->n_valued++;
+        }
+        if (n_coalitions > 0)
+                state->next_valued = (state->next_valued + n_looked_at) % n_coalitions;
+        return 0;
+}
+
+int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
+                          struct epoch_outcome *o)
+{
+        struct epoch_workspace *w = e->w;
+        int r;
+
+        for (size_t c = 0; c < e->graph->n_coalitions; c++) {
+                struct epoch_coalition *coalition = &e->graph->coalitions[c];
+                struct worth_game game;
+
+                coalition->plan = (struct coalition_plan){ 0 };
+                r = game_of(e, coalition, &game);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        coalition_plan(&game, e->rules->epsilon, &coalition->plan);
+        }
+        r = value_in_turn(e, state, epoch, o);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < e->n; i++)
+                w->entity_of[i] = SIZE_MAX;
+        w->n_entities = 0;
+        for (size_t c = 0; c < e->graph->n_coalitions; c++) {
+                struct epoch_coalition *coalition = &e->graph->coalitions[c];
+
+                coalition->is_formed = coalition->plan.is_certified &&
+                                       (!is_valued(coalition) || coalition->value.is_stable);
+                if (!coalition->is_formed)
+                        continue;
+                for (unsigned k = 0; k < coalition->n; k++)
+                        if (coalition->active & UINT32_C(1) << k)
+                                w->entity_of[member_of(e->graph, coalition, k)] = w->n_entities;
+                w->n_entities++;
+        }
+        o->n_formed = w->n_formed = w->n_entities;
+        for (size_t i = 0; i < e->n; i++)
+                if (w->entity_of[i] == SIZE_MAX)
+                        w->entity_of[i] = w->n_entities++;
+        return 0;
+}
+
+/* ---- dividing ---------------------------------------------------------------------------------- */
+
+/* Boxes for a whole total. Whole, so that an old division that fits is carried as it is and does not creep
+ * by roundings. A smaller step, a hold, and the rounding of the market leave totals that were not made for
+ * these boxes: then they are widened as far as it takes, everybody's in proportion, and what is above the
+ * floors first. */
+static void fit_boxes(const struct epoch_run *e, const size_t index[], struct member members[], unsigned n,
+                      double total)
+{
+        double least = 0, most = 0, floors = 0, of_floors = 1, of_rest = 1;
+
+        for (unsigned k = 0; k < n; k++) {
+                least += members[k].least_milli;
+                most += members[k].most_milli;
+                floors += fmin(e->w->players[index[k]].floor_milli, members[k].least_milli);
+        }
+        if (total < floors) {
+                of_floors = total / floors;
+                of_rest = 0;
+        } else if (total < least) {
+                of_rest = (total - floors) / (least - floors);
+        }
+        for (unsigned k = 0; k < n; k++) {
+                struct member *m = &members[k];
+                double at_floor = fmin(e->w->players[index[k]].floor_milli, m->least_milli);
+
+                m->least_milli = floor(at_floor * of_floors + (m->least_milli - at_floor) * of_rest);
+                m->most_milli = ceil(total > most ? m->most_milli * total / most : m->most_milli);
+                m->entitlement_milli = fmin(fmax(m->entitlement_milli, m->least_milli), m->most_milli);
+        }
+}
+
+static int divide_one(struct epoch_run *e, struct epoch_coalition *c, double step_max)
+{
+        struct epoch_workspace *w = e->w;
+        size_t index[COALITION_MEMBERS_MAX];
+        double old[COALITION_MEMBERS_MAX], carried[COALITION_MEMBERS_MAX], best[COALITION_MEMBERS_MAX];
+        int64_t next[COALITION_MEMBERS_MAX];
+        struct worth_game game;
+        unsigned n = 0;
+        int r;
+
+        r = game_of(e, c, &game);
+        if (r < 0)
+                return r;
+        for (unsigned k = 0; k < c->n; k++)
+                if (c->active & UINT32_C(1) << k) {
+                        index[n] = member_of(e->graph, c, k);
+                        old[n] = (double)w->old[index[n]];
+                        n++;
+                }
+
+        fit_boxes(e, index, game.members, n, (double)c->total_milli);
+        r = worth_game_init(&game, game.members, n);
+        if (r < 0)
+                return r;
+        worth_carry(&game, old, (double)c->total_milli, carried);
+        if (e->is_frozen)
+                for (unsigned k = 0; k < n; k++)
+                        best[k] = carried[k];
+        else
+                (void)worth_divide(&game, (uint32_t)((UINT64_C(1) << n) - 1), (double)c->total_milli, best,
+                                   NULL);
+        r = gate_judge_division(&game, e->has_old ? carried : NULL, best, c->total_milli, step_max, next,
+                                &c->division);
+        if (r < 0)
+                return r;
+        /* Frozen, everybody keeps what it holds: V is only printed. */
+        for (unsigned k = 0; k < n && !e->is_frozen; k++)
+                w->next[index[k]] = next[k];
+        return 0;
+}
+
+int epoch_divide_coalitions(struct epoch_run *e, double step_max)
+{
+        size_t entity = 0;
+
+        for (size_t c = 0; c < e->graph->n_coalitions; c++) {
+                struct epoch_coalition *coalition = &e->graph->coalitions[c];
+                int r;
+
+                coalition->division = (struct gate_verdict){ .verdict = VERDICT_APPLY, .v_before = NAN };
+                coalition->total_milli = 0;
+                if (!coalition->is_formed)
+                        continue;
+                coalition->total_milli = e->w->entity_next[entity++];
+                r = divide_one(e, coalition, step_max);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* ---- credits ----------------------------------------------------------------------------------- */
+
+static void settle_one(struct epoch_run *e, const struct epoch_coalition *c, struct epoch_decision ret[])
+{
+        double due[COALITION_MEMBERS_MAX], realised[COALITION_MEMBERS_MAX], credit[COALITION_MEMBERS_MAX];
+        double at_stake = 0, sum_due = 0, sum_realised = 0;
+        size_t index[COALITION_MEMBERS_MAX];
+        unsigned n = 0;
+
+        for (unsigned k = 0; k < c->n; k++) {
+                size_t i = member_of(e->graph, c, k);
+                struct member m;
+
+                if (!(c->active & UINT32_C(1) << k))
+                        continue;
+                m = member_from(e, i);
+                index[n] = i;
+                realised[n] = worth_utility_of(&m, (double)e->w->next[i]) -
+                              worth_utility_of(&m, m.entitlement_milli);
+                due[n] = c->value.shapley[n];
+                credit[n] = e->services[i].credit;
+                at_stake += fabs(worth_utility_of(&m, m.entitlement_milli));
+                sum_due += due[n];
+                sum_realised += realised[n];
+                n++;
+        }
+        for (unsigned k = 0; k < n; k++) {
+                if (sum_realised > 0 && sum_due > 0)
+                        due[k] *= sum_realised / sum_due;
+                else
+                        due[k] = 0;
+                ret[index[k]].gain = realised[k];
+                ret[index[k]].due = due[k];
+        }
+        /* What is not finite settles nothing: credits only fade. */
+        if (ledger_settle(due, realised, n,
+                          ledger_reference(c->plan.worth, due, realised, n, SETTLEMENT_NOISE * at_stake),
+                          credit) < 0)
+                return;
+        for (unsigned k = 0; k < n; k++)
+                ret[index[k]].credit = credit[k];
+}
+
+void epoch_settle_credits(struct epoch_run *e, struct epoch_decision ret[])
+{
+        double decay = ledger_decay();
+
+        for (size_t i = 0; i < e->n; i++) {
+                ret[i].gain = ret[i].due = 0;
+                ret[i].credit = decay * e->services[i].credit;
+        }
+        for (size_t c = 0; c < e->graph->n_coalitions && !e->is_frozen; c++)
+                if (e->graph->coalitions[c].is_formed && is_valued(&e->graph->coalitions[c]))
+                        settle_one(e, &e->graph->coalitions[c], ret);
+}
+
+/* ---- paths ------------------------------------------------------------------------------------- */
+
+/* Where nobody counts requests, a request is taken to cost each service a millisecond of CPU. */
+#define CPU_MS_ASSUMED 1.0
+
+void epoch_price_paths(struct epoch_run *e, double shadow_price)
+{
+        const struct callgraph_paths *paths = &e->graph->paths;
+        struct epoch_workspace *w = e->w;
+        double *visits = w->market.bound, *cpu_ms = w->market.share;
+
+        for (size_t p = 0; p < paths->n_paths; p++) {
+                struct epoch_path *path = &e->graph->path[p];
+                size_t n = 0;
+
+                path->is_measured = true;
+                path->latency_market_ms = path->latency_ms = 0;
+                for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++, n++) {
+                        size_t i = paths->members[k];
+                        bool is_counted = e->services[i].cpu_ms > 0;
+
+                        visits[n] = 1;
+                        cpu_ms[n] = is_counted ? e->services[i].cpu_ms : CPU_MS_ASSUMED;
+                        path->is_measured = path->is_measured && is_counted;
+                        path->latency_market_ms += own_latency(&w->latency[i], w->x[i]);
+                        path->latency_ms += own_latency(&w->latency[i], (double)w->next[i]);
+                }
+                path->price = price_of_path(shadow_price, visits, cpu_ms, n);
+        }
+}

@@ -1,0 +1,88 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# limit: 420 s
+#
+# A path of real services beside a hog: coalitions in alternating periods with none, the customers'
+# end-to-end latency as measured; prices reach requests through nginx.
+. /lab/guest/lib.sh
+. /lab/guest/daemon.sh
+
+# conf SIZE: the largest coalition that may be formed
+conf() {
+    write_conf <<END
+[Manager]
+Enforce=quota
+EpochSec=3s
+Reserve=20%
+MaxCoalitionSize=$1
+
+[Service web]
+Unit=shop-web.slice
+Calls=app
+Baseline=25%
+
+[Service app]
+Unit=shop-app.slice
+Calls=db
+Baseline=35%
+
+[Service db]
+Unit=shop-db.slice
+Baseline=25%
+
+[Service batch]
+Unit=batch.slice
+Weight=100
+END
+}
+
+coalitions() { coallocctl coalitions --json | jq -c "$1"; }
+formed_is() { [ "$(coalitions '[.coalitions[] | select(.formed)] | length')" = "$1" ]; }
+
+hog_start 4
+before=$(all_limits)
+load_start 15 '/shop?ms=5'
+conf 8
+ok "the daemon starts" systemctl enable --now coallocd
+ok "the three services of the path form a coalition" wait_for 60 formed_is 1
+is "that has these members" "$(coalitions '[.coalitions[0].members[]] | sort')" '["app","db","web"]'
+wait_epochs 2
+is "it is stable" "$(coalitions '.coalitions[0].stable')" true
+look
+diag "$(jq -c '[.services[] | select(.managed) | {name, coalition, alloc_milli, credit}]' /run/lab/status.json)"
+ok "explain tells what the coalition moved" sh -c 'coallocctl explain app | grep -qi coalition'
+
+# Two periods of each, alternating; the same arrivals (seed) in every period.
+for size in 1 8 1 8; do
+    conf $size
+    ok "MaxCoalitionSize=$size is accepted" systemctl reload coallocd
+    load_start 15 '/shop?ms=5'
+    wait_epochs 2
+    load_stop >/dev/null
+    load_start 15 '/shop?ms=5'
+    sleep 12
+    line=$(load_stop)
+    sum=$(sum_of_quotas shop-web.slice shop-app.slice shop-db.slice batch.slice)
+    diag "MaxCoalitionSize=$size: web $(quota_percent_of shop-web.slice)%, app $(quota_percent_of shop-app.slice)%," \
+        "db $(quota_percent_of shop-db.slice)%, batch $(quota_percent_of batch.slice)%; $line"
+    between "the quotas stay within the CPU, in percent" 50 "$sum" 180
+    ok "customers are served" test "$(echo "$line" | field requests)" -ge 50
+done
+
+load_start 15 '/shop?ms=5'
+ok "a service's latency can be reported" coallocctl report-latency app 40ms --requests 300
+fails "a latency that is none is refused" coallocctl report-latency app -- -40ms
+ok "and shown" wait_for 30 sh -c 'coallocctl status --json | jq -e "any(.services[]; .name == \"app\" and .latency_ms == 40)"'
+ok "three epochs later it is stale" wait_for 60 sh -c \
+    'coallocctl status --json | jq -e "any(.services[]; .name == \"app\" and .latency_stale)"'
+
+header=$(coallocctl prices --header web)
+diag "$header"
+ok "a price is a ready-made header" sh -c "echo '$header' | grep -Eq '^X-Price-CPU: [0-9.e+-]+; path=web\$'"
+
+load_stop >/dev/null
+ok "it stops" systemctl stop coallocd
+is "every quota and weight is as it was" "$(all_limits)" "$before"
+ok "credits are kept" test -s /var/lib/coalloc/credits
+
+done_testing
