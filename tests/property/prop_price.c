@@ -27,7 +27,17 @@ static void solve(struct host *h, const double need[])
                 h->m.players[i].need_milli = need[i];
                 h->m.players[i].max_milli = fmax(need[i], CAPACITY);
         }
-        ck_assert_int_eq(market_fixture_solve(&h->m, &rules, N), 0);
+        if (market_fixture_solve(&h->m, &rules, N) != 0)
+                ck_abort();
+}
+
+static bool keeps_its_bounds(const struct host *h, size_t i)
+{
+        double least = fmax(PRICE_FACTOR_MIN * h->need[i], h->m.players[i].baseline_milli);
+
+        if (h->elasticity[i] == 0)
+                return h->responded[i] == h->need[i];
+        return h->responded[i] <= h->need[i] && h->responded[i] >= least * (1 - 1e-12);
 }
 
 /* One epoch. Return: the sum of the needs that the market was asked for. */
@@ -43,11 +53,9 @@ static double run_epoch(struct host *h)
                 h->responded[i] = price_respond(h->need[i], h->memory.smooth, h->memory.hour,
                                                 h->elasticity[i], h->m.players[i].baseline_milli,
                                                 CAPACITY);
-                ck_assert_double_le(h->responded[i], h->need[i]);
-                ck_assert_double_ge(h->responded[i], fmax(PRICE_FACTOR_MIN * h->need[i],
-                                                          h->m.players[i].baseline_milli) * (1 - 1e-12));
-                if (h->elasticity[i] == 0)
-                        ck_assert_double_eq(h->responded[i], h->need[i]);
+                /* Asked a million times: an assertion that holds costs more than the epoch. */
+                if (!keeps_its_bounds(h, i))
+                        ck_abort_msg("need %g, responded %g", h->need[i], h->responded[i]);
                 sum += h->responded[i];
         }
         return sum;
