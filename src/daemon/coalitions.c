@@ -57,7 +57,7 @@ void coalition_find(const struct epoch_coalition *c, struct coalition_findings *
 
 const char *path_name(const struct daemon *d, size_t i_path)
 {
-        return d->path_names[i_path];
+        return graph_path_names(d->calls)[i_path];
 }
 
 double path_cpu_ms(const struct daemon *d, size_t i_path)

@@ -8,6 +8,7 @@
  *   services       the table of units: found, changed, lost; which slices hold managed units
  *   sense          every second: counters into the demand estimators
  *   decide         every epoch: estimates -> epoch_decide() -> what is wanted of every unit
+ *   graph          every epoch: paths and coalitions of those who play
  *   siblings       every epoch: who else is busy beside our units
  *   graph          every epoch: who calls whom: paths and coalitions
  *   actuate        from wanted to in force: save, shrink, read back, grow, read back
@@ -23,6 +24,7 @@
 
 #include "core/demand.h"
 #include "core/epoch.h"
+#include "daemon/graph.h"
 #include "daemon/siblings.h"
 #include "platform/cgroup_reader.h"
 #include "platform/cgroup_tree.h"
@@ -148,14 +150,16 @@ struct daemon {
         struct gate_record *records;
         struct epoch_outcome outcome;
         bool has_outcome;
-        const struct epoch_graph *graph; /* of the last decision; NULL: there was none, or no paths */
-        const char *const *path_names;  /* of its paths */
+        struct graph *calls;            /* who calls whom among the players */
+        const struct epoch_graph *graph; /* its paths and coalitions, as the last decision left them; NULL: there
+                                         * was none, or no paths */
         bool is_held;                   /* by a veto of the gate, in the last epoch */
         char epoch_error[192];          /* why the last epoch ended without a decision, "" = it did not */
         int last_round_error;           /* of the last round of writes */
         void *workspace_buffer;
         size_t workspace_size;
         struct service **players;       /* the services that play, in the order of `inputs` */
+        struct graph_player *graph_players;
         struct epoch_service *inputs;
         struct epoch_decision *decisions;
         size_t n_players, n_players_allocated;

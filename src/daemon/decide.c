@@ -193,6 +193,7 @@ static int make_room(struct daemon *d)
                 d->field = p;                                                                      \
         } while (0)
                 GROW(players, more);
+                GROW(graph_players, more);
                 GROW(inputs, more);
                 GROW(decisions, more);
                 GROW(groups, more + 1);
@@ -291,6 +292,7 @@ static void gather_players(struct daemon *d)
                 if (!service_plays(s))
                         continue;
                 d->players[d->n_players] = s;
+                d->graph_players[d->n_players] = (struct graph_player){ s->unit, s->config };
                 in = &d->inputs[d->n_players];
                 *in = (struct epoch_service){
                         .floor_milli = milli_from_usec(s->config->floor.usec_per_sec),
@@ -318,6 +320,13 @@ static void gather_players(struct daemon *d)
 /* What needs to know the others: who calls whom, and how long that takes. */
 static void complete_players(struct daemon *d)
 {
+        size_t n_calls;
+        const struct call *calls = graph_calls(d->calls, &n_calls);
+
+        /* A reported latency is what callers see: that of the services it calls is in it. */
+        for (size_t k = 0; k < n_calls; k++)
+                if (d->inputs[calls[k].caller].latency_ms > 0)
+                        d->inputs[calls[k].caller].other_ms += d->inputs[calls[k].callee].latency_ms;
         for (size_t i = 0; i < d->n_players; i++) {
                 struct service *s = d->players[i];
                 struct epoch_service *in = &d->inputs[i];
@@ -432,6 +441,7 @@ static void run_epoch(struct daemon *d)
         bool had_outcome = d->has_outcome;
         int r;
 
+        d->graph = NULL;        /* it counts players, who may go from here on */
         notice_hotplug(d);
         measure_host(d);
         if (!d->has_host_counters || !d->is_listed)
@@ -456,6 +466,9 @@ static void run_epoch(struct daemon *d)
         release_strays(d, false);
         credits_prepare(d);
         gather_players(d);
+        r = graph_update(d->calls, d->config, d->graph_players, d->n_players);
+        if (r < 0)
+                goto fail;
         complete_players(d);
 
         rules = (struct epoch_rules){
@@ -474,11 +487,12 @@ static void run_epoch(struct daemon *d)
         };
         epoch_workspace_init(&w, d->workspace_buffer, d->n_players_allocated,
                              d->n_players_allocated + 1, d->config->max_coalition_size);
-        r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, NULL, d->enforce_groups, d->n_groups, &w,
-                         d->decisions, d->group_weights, &d->outcome);
+        r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, graph_epoch(d->calls), d->enforce_groups,
+                         d->n_groups, &w, d->decisions, d->group_weights, &d->outcome);
         if (r != 0)
                 goto fail;
         d->has_outcome = true;
+        d->graph = graph_epoch(d->calls);
         d->was_frozen = d->is_frozen;
         d->epoch_error[0] = '\0';
         take_decision(d);
@@ -522,6 +536,9 @@ int decide_start(struct daemon *d)
 {
         int r;
 
+        d->calls = graph_new();
+        if (!d->calls)
+                return -ENOMEM;
         decide_restart_clock(d);
         r = sd_event_add_time(d->event, &d->epoch_timer, CLOCK_MONOTONIC, d->next_epoch_usec, 10000,
                               on_epoch, d);
@@ -533,7 +550,9 @@ int decide_start(struct daemon *d)
 void decide_free(struct daemon *d)
 {
         free(d->workspace_buffer);
+        d->calls = graph_free(d->calls);
         free(d->players);
+        free(d->graph_players);
         free(d->inputs);
         free(d->decisions);
         free(d->groups);

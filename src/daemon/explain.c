@@ -21,17 +21,17 @@
 /* CPU as people write it, to a tenth of a percent: "150%". */
 #define CPU(milli) FORMAT_CPU((uint64_t)llround(milli) * USEC_PER_MILLI)
 
-/* A time as people write it, to a tenth of a millisecond: "12.3ms", "1.5s". */
+/* A time as people write it, to four digits or so: "12.3ms", "1.53s". */
 #define MS(ms) ms_text((char[FORMAT_MAX]){ 0 }, (ms))
 
 static const char *ms_text(char buf[static FORMAT_MAX], double ms)
 {
         if (!isfinite(ms))
                 (void)snprintf(buf, FORMAT_MAX, "unbounded");
-        else if (ms < 10000)
+        else if (ms < 1000)
                 (void)snprintf(buf, FORMAT_MAX, "%.1fms", ms);
         else
-                (void)snprintf(buf, FORMAT_MAX, "%.1fs", ms / 1000);
+                (void)snprintf(buf, FORMAT_MAX, "%.2fs", ms / 1000);
         return buf;
 }
 
@@ -205,7 +205,8 @@ static void say_latency(json_object *out, const struct service *s)
         const struct latency_model *m = &s->decision.latency;
 
         if (report_exists(s))
-                say(out, "%s ago it reported a latency of %s (99th percentile)%s.", FORMAT_SPAN(report_age_usec(s)),
+                say(out, "%s ago it reported a latency of %s (99th percentile)%s.",
+                    FORMAT_SPAN(report_age_usec(s) / USEC_PER_SEC * USEC_PER_SEC),
                     MS(s->report.seconds_p99 * 1000),
                     !report_is_fresh(s)      ? "; that is more than three epochs old, stale, and ignored"
                     : s->report.at_milli < 0 ? "; nothing was allocated to it then, so nothing follows from it"
@@ -253,11 +254,11 @@ static void say_moves(json_object *out, const struct daemon *d, const struct epo
         int64_t moved = s->decision.alloc_milli - s->decision.entitlement_milli;
 
         if (moved < 0)
-                say(out, "It brought %s and holds %s: it gave %s.", CPU(s->decision.entitlement_milli),
-                    CPU(s->decision.alloc_milli), CPU(-moved));
+                say(out, "It brought %s and holds %s: it gave %s, because there that saves requests more waiting than it costs them here.",
+                    CPU(s->decision.entitlement_milli), CPU(s->decision.alloc_milli), CPU(-moved));
         else if (moved > 0)
-                say(out, "It brought %s and holds %s: it got %s.", CPU(s->decision.entitlement_milli),
-                    CPU(s->decision.alloc_milli), CPU(moved));
+                say(out, "It brought %s and holds %s: it got %s, because here that saves requests more waiting than it costs them there.",
+                    CPU(s->decision.entitlement_milli), CPU(s->decision.alloc_milli), CPU(moved));
         else
                 say(out, "It brought %s and keeps that.", CPU(s->decision.entitlement_milli));
         for (size_t i = 0; i < c->n; i++) {
@@ -265,8 +266,9 @@ static void say_moves(json_object *out, const struct daemon *d, const struct epo
                 int64_t change = other->decision.alloc_milli - other->decision.entitlement_milli;
 
                 if (other != s && (c->active >> i & 1) && change != 0)
-                        say(out, "%s brought %s and %s %s of it.", other->name, CPU(other->decision.entitlement_milli),
-                            change < 0 ? "gave" : "got, beside it,", CPU(change < 0 ? -change : change));
+                        say(out, change < 0 ? "%s brought %s and gave %s of it." : "%s brought %s and got %s more.",
+                            other->name, CPU(other->decision.entitlement_milli),
+                            CPU(change < 0 ? -change : change));
         }
 }
 
@@ -322,7 +324,7 @@ static void say_credit(json_object *out, const struct service *s)
         const struct epoch_decision *x = &s->decision;
 
         if (x->due != 0 || x->gain != 0)
-                say(out, "By what it contributes (Shapley value) %.4g of the coalition's gain is due to it, and the division gives it %.4g: the difference goes to its credit.",
+                say(out, "Of what the coalition gains, in milliseconds of latency times the weight of the path, %.4g is due to it by what it contributes (Shapley value), and the division gives it %.4g: the difference goes to its credit.",
                     x->due, x->gain);
         if (s->credit_before != 0 || s->credit != 0)
                 say(out, "Its credit goes from %+.4f to %+.4f (-1 to 1, halved in %d epochs); it moves its weight by a tenth at most.",

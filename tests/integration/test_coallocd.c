@@ -735,12 +735,12 @@ static void explain_tells_what_was_measured_decided_and_set(void)
 
 #define CALLERS                                                         \
         "[Service web]\nUnit=path-web.slice\nBaseline=20%\nCalls=cart\n" \
-        "[Service cart]\nUnit=path-cart.slice\nBaseline=20%\nCalls=db\n" \
-        "[Service db]\nUnit=path-db.slice\nBaseline=20%\n"              \
+        "[Service cart]\nUnit=path-cart.slice\nBaseline=80%\nCalls=db\n" \
+        "[Service db]\nUnit=path-db.slice\nBaseline=80%\n"              \
         "[Service other]\nUnit=path-other.slice\nBaseline=50%\n"
 
-/* Three services on one path and one beside it, whose loads fit the host and whose needs do not: the
- * bargain leaves web short, while the others keep a margin above their loads. */
+/* Three services on one path and one beside it, whose needs do not fit the host: the bargain leaves web
+ * far below its load, while cart and db hold baselines that are far above theirs. */
 static struct daemon_host *callers(const char *manager)
 {
         struct daemon_host *h = daemon_host_new(4);
@@ -751,8 +751,8 @@ static struct daemon_host *callers(const char *manager)
         daemon_host_add(h, "system.slice", 0);
         daemon_host_add(h, "path.slice", 0);
         daemon_host_add(h, "path-web.slice", 1.4);
-        daemon_host_add(h, "path-cart.slice", 0.5);
-        daemon_host_add(h, "path-db.slice", 0.5);
+        daemon_host_add(h, "path-cart.slice", 0.3);
+        daemon_host_add(h, "path-db.slice", 0.3);
         daemon_host_add(h, "path-other.slice", 1);
         return h;
 }
@@ -761,6 +761,119 @@ static bool has_allocations(struct daemon_host *h)
 {
         return daemon_host_number(h, "path-web.slice", "AllocationUSecPerSec") != UNSET &&
                daemon_host_number(h, "path-other.slice", "AllocationUSecPerSec") != UNSET;
+}
+
+static double path_latency(struct daemon_host *h, const char *key)
+{
+        return daemon_host_listed(h, "ListPaths", "web", key);
+}
+
+static void coalition_makes_its_path_faster_and_takes_from_nobody_else(void)
+{
+        struct daemon_host *h = callers("");
+        double latency;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        /* Epochs in which loads are not settled yet may be without effect. */
+        WAIT(h, path_latency(h, "LatencyUSec") < 0.5 * path_latency(h, "LatencyMarketUSec"));
+        latency = path_latency(h, "LatencyUSec");
+        REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Tier"), "congested");
+        REQUIRE_TEXT(h, daemon_host_text(h, "path-db.slice", "CoalitionId"), "cart");
+        REQUIRE_TEXT(h, daemon_host_text(h, "path-other.slice", "CoalitionId"), "");
+        REQUIRE(h, daemon_host_listed(h, "ListCoalitions", "cart", "Formed") == 1);
+        REQUIRE(h, daemon_host_listed(h, "ListCoalitions", "cart", "Stable") == 1);
+        daemon_host_epochs(h, 2);
+        /* Who gave is credited for it by who got, and the outsider has what it was promised. */
+        REQUIRE(h, daemon_host_real(h, "path-cart.slice", "Credit") > 0);
+        REQUIRE(h, daemon_host_real(h, "path-db.slice", "Credit") > 0);
+        REQUIRE(h, daemon_host_real(h, "path-web.slice", "Credit") < 0);
+        REQUIRE(h, daemon_host_real(h, "path-other.slice", "Credit") == 0);
+        REQUIRE(h, daemon_host_number(h, "path-other.slice", "AllocationUSecPerSec") >= 500000);
+        REQUIRE(h, says(h, "Explain", "web", "It is in a coalition with those it shares requests with: cart, db and web."));
+        REQUIRE(h, says(h, "Explain", "cart", ": it gave "));
+        REQUIRE(h, says(h, "Explain", "web", "\"coalition\":{\"id\":\"cart\""));
+        REQUIRE(h, says(h, "Explain", "other", "it bargains alone"));
+        REQUIRE(h, says(h, "Plan", NULL, "\"coalitions\":[{\"id\":\"cart\",\"members\":[\"cart\",\"db\",\"web\"],\"value\":"));
+        stop(h);
+
+        h = callers("MaxCoalitionSize=1\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        daemon_host_epochs(h, 4);
+        WAIT(h, path_latency(h, "LatencyUSec") > 2 * latency);
+        /* Up to whole milli. */
+        REQUIRE(h, fabs(path_latency(h, "LatencyUSec") / path_latency(h, "LatencyMarketUSec") - 1) < 0.05);
+        REQUIRE_TEXT(h, daemon_host_text(h, "path-web.slice", "CoalitionId"), "");
+        stop(h);
+}
+
+static void coalitions_follow_services_that_come_and_go(void)
+{
+        struct daemon_host *h = callers("Enforce=quota\nReserve=40%\n");
+
+        h->budgeted = "path-";
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        REQUIRE(h, says(h, "Plan", NULL, "\"members\":[\"cart\",\"db\",\"web\"]"));
+        daemon_host_epochs(h, 2);
+        REQUIRE(h, h->sum_usec_max > 0);
+        REQUIRE(h, h->sum_usec_max <= 3600000);
+        h->budgeted = NULL;
+        fake_systemd_set_state(h->systemd, "path-web.slice", "inactive", "dead");
+        WAIT(h, says(h, "Plan", NULL, "\"members\":[\"cart\",\"db\"]"));
+        fake_systemd_set_state(h->systemd, "path-cart.slice", "inactive", "dead");
+        WAIT(h, says(h, "Plan", NULL, "\"coalitions\":[]"));
+        fake_systemd_set_state(h->systemd, "path-web.slice", "active", "running");
+        fake_systemd_set_state(h->systemd, "path-cart.slice", "active", "running");
+        WAIT(h, says(h, "Plan", NULL, "\"members\":[\"cart\",\"db\",\"web\"]"));
+        stop(h);
+}
+
+/* What the file says of a unit; 0 if it does not. */
+static double saved_credit(struct daemon_host *h, const char *unit)
+{
+        char *text = fake_tree_read(h->tree, "var/lib/coalloc/credits", NULL), *at;
+        double credit = 0;
+
+        REQUIRE(h, text);
+        at = strstr(text, unit);
+        if (at)
+                credit = strtod(at + strlen(unit), NULL);
+        free(text);
+        return credit;
+}
+
+static void credits_survive_a_restart_and_edited_ones_are_put_aside(void)
+{
+        struct daemon_host *h = callers("");
+        char *text;
+        double credit;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, daemon_host_real(h, "path-cart.slice", "Credit") > 0);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        credit = saved_credit(h, "path-cart.slice");
+        REQUIRE(h, credit > 0);
+
+        /* With the first epoch far away. */
+        daemon_host_configure(h, "[Manager]\nEpochSec=1h\n" CALLERS);
+        daemon_host_run(h, NULL);
+        REQUIRE(h, daemon_host_real(h, "path-cart.slice", "Credit") == credit);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE(h, saved_credit(h, "path-cart.slice") == credit);
+
+        text = fake_tree_read(h->tree, "var/lib/coalloc/credits", NULL);
+        strchr(strstr(text, "path-cart.slice"), '.')[8] ^= 1;
+        fake_tree_write(h->tree, "var/lib/coalloc/credits", "%s", text);
+        free(text);
+        daemon_host_run(h, NULL);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "credits is damaged or was edited: it is kept as credits.bad"), 1);
+        REQUIRE(h, daemon_host_real(h, "path-cart.slice", "Credit") == 0);
+        REQUIRE(h, fake_tree_exists(h->tree, "var/lib/coalloc/credits.bad"));
+        REQUIRE(h, !fake_tree_exists(h->tree, "var/lib/coalloc/credits"));
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        daemon_host_free(h);
 }
 
 static void latency_reports_are_checked_used_and_go_stale(void)
@@ -793,6 +906,7 @@ static void latency_reports_are_checked_used_and_go_stale(void)
         daemon_host_epochs(h, 1);
         /* What cart takes is no latency of web's own. */
         REQUIRE(h, says(h, "Explain", "web", "\"latency_ms\":120.0,"));
+        REQUIRE(h, says(h, "Explain", "web", "Of that, 50.0ms are spent in the services that it calls"));
         REQUIRE(h, !says(h, "Explain", "web", "\"cpu_ms\":null"));
         WAIT(h, daemon_host_number(h, "path-web.slice", "LatencyStale") == 1);
         daemon_host_epochs(h, 1);
@@ -1024,7 +1138,9 @@ static const struct {
 } cases[] = {
         /* the long ones first */
         CASE(unit_without_data_is_given_back_after_four_epochs),
+        CASE(coalition_makes_its_path_faster_and_takes_from_nobody_else),
         CASE(latency_reports_are_checked_used_and_go_stale),
+        CASE(coalitions_follow_services_that_come_and_go),
         CASE(nothing_is_logged_or_written_on_every_epoch),
         CASE(explain_tells_what_was_measured_decided_and_set),
         CASE(at_most_64_calls_are_under_way_in_a_storm),
@@ -1063,6 +1179,7 @@ static const struct {
         CASE(ready_comes_only_after_all_units_are_read),
         CASE(wrong_configuration_ends_with_78_and_touches_nothing),
         CASE(damaged_record_is_put_aside_and_it_goes_on),
+        CASE(credits_survive_a_restart_and_edited_ones_are_put_aside),
         CASE(path_of_an_unknown_service_is_refused_at_start_and_reload),
         CASE(anyone_may_look_and_only_root_may_change),
 };
