@@ -13,7 +13,6 @@
 #define DEFAULT(text) .default_text = text
 #define RANGE(min, max) .min_text = min, .max_text = max
 #define NOT_YET .flags = CONFIG_KEY_NOT_YET
-#define NOT_YET_REQUIRED .flags = CONFIG_KEY_NOT_YET | CONFIG_KEY_REQUIRED
 
 const struct config_key config_keys[] = {
         { MANAGER(mode), .name = "Mode", .type = CONFIG_TYPE_MODE, DEFAULT("enforce"),
@@ -37,17 +36,17 @@ const struct config_key config_keys[] = {
         { MANAGER(min_change), .name = "MinChange", .type = CONFIG_TYPE_PERCENT, DEFAULT("2%"),
           RANGE("0%", "100%"), .doc = "a write that changes less than this is skipped" },
         { MANAGER(max_coalition_size), .name = "MaxCoalitionSize", .type = CONFIG_TYPE_UNSIGNED,
-          DEFAULT("8"), RANGE("1", "32"), NOT_YET, .doc = "most services in one coalition" },
+          DEFAULT("8"), RANGE("1", "32"), .doc = "most services in one coalition" },
         { MANAGER(sensitivity_per_ms), .name = "Sensitivity", .type = CONFIG_TYPE_DOUBLE,
-          DEFAULT("0.1"), RANGE("0.001", "10"), NOT_YET,
+          DEFAULT("0.1"), RANGE("0.001", "10"),
           .doc = "steepness of the latency target's sigmoid, per ms" },
         { MANAGER(history_size), .name = "HistorySize", .type = CONFIG_TYPE_UNSIGNED,
           DEFAULT("1000"), RANGE("10", "100000"), .doc = "epochs the Lyapunov monitor remembers" },
         { MANAGER(max_iterations), .name = "MaxIterations", .type = CONFIG_TYPE_UNSIGNED,
-          DEFAULT("100"), RANGE("1", "10000"), NOT_YET,
+          DEFAULT("100"), RANGE("1", "10000"),
           .doc = "bound of every iterative solver" },
         { MANAGER(epsilon), .name = "Epsilon", .type = CONFIG_TYPE_DOUBLE, DEFAULT("0"),
-          RANGE("0", "1"), NOT_YET, .doc = "epsilon of the epsilon-core" },
+          RANGE("0", "1"), .doc = "epsilon of the epsilon-core" },
         { MANAGER(overload), .name = "Overload", .type = CONFIG_TYPE_OVERLOAD,
           DEFAULT("proportional"), .doc = "who yields when baselines do not fit" },
         { MANAGER(discover), .name = "Discover", .type = CONFIG_TYPE_PATTERNS, DEFAULT("*.slice"),
@@ -66,18 +65,18 @@ const struct config_key config_keys[] = {
         { SERVICE(weight), .name = "Weight", .type = CONFIG_TYPE_UNSIGNED, DEFAULT("100"),
           RANGE("1", "10000"), .doc = "importance in the bargain" },
         { SERVICE(latency_target_usec), .name = "LatencyTargetSec", .type = CONFIG_TYPE_SPAN,
-          DEFAULT(""), RANGE("1ms", "1h"), NOT_YET, .doc = "response time that is wanted" },
-        { SERVICE(calls), .name = "Calls", .type = CONFIG_TYPE_NAMES, DEFAULT(""), NOT_YET,
+          DEFAULT(""), RANGE("1ms", "1h"), .doc = "response time that is wanted" },
+        { SERVICE(calls), .name = "Calls", .type = CONFIG_TYPE_NAMES, DEFAULT(""),
           .doc = "services that it calls" },
         { SERVICE(elasticity), .name = "Elasticity", .type = CONFIG_TYPE_DOUBLE, DEFAULT("0"),
-          RANGE("0", "1"), NOT_YET, .doc = "how much its demand yields to the price" },
+          RANGE("0", "1"), .doc = "how much its demand yields to the price" },
 
         { PATH(services), .name = "Services", .type = CONFIG_TYPE_NAMES, DEFAULT(""),
-          NOT_YET_REQUIRED, .doc = "services that a request passes through" },
+          .flags = CONFIG_KEY_REQUIRED, .doc = "services that a request passes through" },
         { PATH(latency_target_usec), .name = "LatencyTargetSec", .type = CONFIG_TYPE_SPAN,
-          DEFAULT(""), RANGE("1ms", "1h"), NOT_YET, .doc = "response time that is wanted over all" },
+          DEFAULT(""), RANGE("1ms", "1h"), .doc = "response time that is wanted over all" },
         { PATH(weight), .name = "Weight", .type = CONFIG_TYPE_UNSIGNED, DEFAULT("1"),
-          RANGE("1", "10000"), NOT_YET, .doc = "importance among paths" },
+          RANGE("1", "10000"), .doc = "importance among paths" },
 };
 
 const size_t n_config_keys = sizeof config_keys / sizeof config_keys[0];

@@ -542,20 +542,15 @@ static const struct {
         { -EINVAL, "[Service a]\nUnit=a.slice\nBaseline=200%\nMax=150%\n",
           "main.conf:3: Baseline=: 200% is more than Max=, 150%\n" },
         { -EINVAL, "[Service a]\nUnit=a.slice\nCalls=b crat\n[Service cart]\nUnit=cart.slice\n",
-          "main.conf:3: notice: Calls=: accepted and checked; this version does not act on it yet\n"
           "main.conf:3: Calls=: there is no [Service b]\n"
           "main.conf:3: Calls=: there is no [Service crat]; did you mean cart?\n" },
         { 0, "[Service a]\nUnit=a.slice\nCalls=b\n[Service b]\nUnit=b.slice\nCalls=a b\n",
-          "main.conf:3: notice: Calls=: accepted and checked; this version does not act on it yet\n"
           "main.conf:6: warning: Calls=: b calls a, which closes a cycle\n"
           "main.conf:6: warning: Calls=: b calls b, which closes a cycle\n" },
         { 0, "[Service a]\nUnit=a.slice\nCalls=b\n[Service b]\nUnit=b.slice\nCalls=a\n"
              "[Service c]\nUnit=c.slice\nCalls=b\n",
-          "main.conf:3: notice: Calls=: accepted and checked; this version does not act on it yet\n"
           "main.conf:3: warning: Calls=: a calls b, which closes a cycle\n" },
         { -EINVAL, "[Path p]\nServices=web\n",
-          "main.conf:2: notice: Services=: accepted and checked; this version does not act on it "
-          "yet\n"
           "main.conf:2: Services=: there is no [Service web]\n" },
         { -EINVAL, "[Path p]\n", "main.conf:1: [Path p] has no Services=\n" },
         { -EINVAL, "[Manager]\nEpochSec=3s\nSampleIntervalSec=2s\n",
