@@ -381,6 +381,10 @@ static void settle_one(struct epoch_run *e, const struct epoch_coalition *c, str
                 sum_realised += realised[n];
                 n++;
         }
+        /* Dues of next to nothing are shares of rounding errors, and what is realised then comes of whole
+         * milli: scaled to each other they would count like any other epoch. */
+        if (!(c->plan.worth > SETTLEMENT_NOISE * at_stake))
+                sum_due = 0;
         for (unsigned k = 0; k < n; k++) {
                 if (sum_realised > 0 && sum_due > 0)
                         due[k] *= sum_realised / sum_due;

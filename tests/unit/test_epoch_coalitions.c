@@ -142,6 +142,38 @@ START_TEST(who_gives_earns_credit_and_who_gets_spends_it)
 }
 END_TEST
 
+/* The two who could trade have the same use for it: v(N) is what is left of differences of large numbers,
+ * and what the division gains comes of whole milli. */
+START_TEST(rounding_earns_no_credit)
+{
+        struct epoch_fixture f;
+
+        epoch_fixture_init(&f);
+        f.rules.capacity_milli = 53.014;
+        f.rules.reserve_milli = 0;
+        epoch_fixture_add(&f, 9, 15.042)->weight = 7;
+        epoch_fixture_add(&f, 7, 24.587)->weight = 1000;
+        epoch_fixture_add(&f, 36.92, 440.161);
+        f.services[0].load_milli = 6.846;
+        f.services[0].credit = -0.5436;
+        f.services[1].load_milli = 28;
+        f.services[1].max_milli = 35;
+        f.services[2].load_milli = 228.619;
+        f.services[0].recent_milli[0] = 0;
+        f.services[1].recent_milli[0] = 36;
+        f.services[2].recent_milli[0] = 164;
+        epoch_fixture_add_path(&f, 1, 0, 3);
+        epoch_fixture_add_path(&f, 1, 0, 2);
+        epoch_fixture_add_coalition(&f, 0, 3);
+        epoch_fixture_pass(&f);
+        ck_assert_double_lt(f.coalitions[0].plan.worth, 1e-9);
+        ck_assert_double_gt(f.services[0].credit, -0.5436);
+        ck_assert_double_lt(f.services[0].credit, -0.542);
+        ck_assert_double_eq(f.services[1].credit, 0);
+        ck_assert_double_eq(f.services[2].credit, 0);
+}
+END_TEST
+
 START_TEST(credits_count_under_contention_only)
 {
         struct epoch_fixture f;
@@ -476,6 +508,7 @@ static Suite *suite(void)
         tcase_add_test(division, an_unknown_member_keeps_what_it_has_and_stands_aside);
         tcase_add_test(division, frozen_coalitions_hold);
         tcase_add_test(division, who_gives_earns_credit_and_who_gets_spends_it);
+        tcase_add_test(division, rounding_earns_no_credit);
         tcase_add_test(division, credits_count_under_contention_only);
         suite_add_tcase(s, division);
         tcase_add_test(targets, a_target_that_is_met_releases_cpu_to_others);
