@@ -561,7 +561,7 @@ static struct plan_answer_coalition answer_for(const struct epoch_graph *g, cons
                 .members = g->members + c->first,
                 .n_members = c->n,
                 .is_formed = c->is_formed,
-                .price = c->plan.price,
+                .price = c->is_formed ? c->plan.price : NAN,
                 .is_valued = c->value.epoch > 0,
                 .worth = c->value.worth,
                 .is_stable = c->value.is_stable,
@@ -606,6 +606,10 @@ int explain_plan(struct daemon *d, char **ret_json)
                                 .is_satisfied = s->decision.is_satisfied,
                                 .coalition = c ? coalition_name(d, c) : NULL,
                                 .credit = s->credit,
+                                .latency_target_ms = s->decision.target_ms,
+                                .latency_model_ms = s->input.latency_ms > 0 && s->decision.alloc_milli >= 0 ?
+                                                    latency_ms(&s->decision.latency,
+                                                               (double)s->decision.alloc_milli) : 0,
                         };
         }
         return plan_answer_format(&(struct plan_answer){

@@ -115,7 +115,7 @@ static const char *type_name(struct json_object *value)
 enum {
         MAY_BE_NULL = 1 << 0,           /* null says "none" */
         MUST_BE_POSITIVE = 1 << 1,
-        NO_EFFECT_YET = 1 << 2,
+        MUST_BE_WHOLE = 1 << 2,
 };
 
 /* A key with a number: where it goes and what it may be. Keys with size_t offsets of structures whose
@@ -129,10 +129,20 @@ struct number_key {
 
 #define MILLI_KEY(type, member, flags) { #member, offsetof(type, member), 0, PLAN_MILLI_MAX, flags }
 
+/* A microsecond to some eleven days: below and above every latency. */
+#define MS_KEY(type, member) \
+        { #member, offsetof(type, member), 0.001, 1e9, MAY_BE_NULL | MUST_BE_POSITIVE }
+
 static const struct number_key request_keys[] = {
         MILLI_KEY(struct plan_request, capacity_milli, 0),
         MILLI_KEY(struct plan_request, reserve_milli, 0),
         { "spare", offsetof(struct plan_request, spare), 0, 1, 0 },
+        /* The ranges of MaxCoalitionSize=, Sensitivity=, Epsilon= and MaxIterations=. */
+        { "max_coalition_size", offsetof(struct plan_request, max_coalition_size), 1, PLAN_COALITION_MAX,
+          MUST_BE_WHOLE },
+        { "sensitivity_per_ms", offsetof(struct plan_request, sensitivity_per_ms), 0.001, 10, 0 },
+        { "epsilon", offsetof(struct plan_request, epsilon), 0, 1, 0 },
+        { "max_iterations", offsetof(struct plan_request, max_iterations), 1, 10000, MUST_BE_WHOLE },
 };
 
 static const struct number_key service_keys[] = {
@@ -142,36 +152,35 @@ static const struct number_key service_keys[] = {
         MILLI_KEY(struct plan_service, max_milli, MAY_BE_NULL | MUST_BE_POSITIVE),
         { "weight", offsetof(struct plan_service, weight), PLAN_WEIGHT_MIN, PLAN_WEIGHT_MAX, 0 },
         MILLI_KEY(struct plan_service, load_milli, 0),
-        { "latency_target_ms", offsetof(struct plan_service, latency_target_ms), 0, 1e9,
-          MAY_BE_NULL | MUST_BE_POSITIVE | NO_EFFECT_YET },
-        { "latency_ms", offsetof(struct plan_service, latency_ms), 0, 1e9,
-          MAY_BE_NULL | NO_EFFECT_YET },
-        { "credit", offsetof(struct plan_service, credit), -1e6, 1e6, NO_EFFECT_YET },
+        MS_KEY(struct plan_service, latency_target_ms),
+        MS_KEY(struct plan_service, latency_ms),
+        { "credit", offsetof(struct plan_service, credit), -1e6, 1e6, 0 },
         MILLI_KEY(struct plan_service, quota_milli, MAY_BE_NULL),
 };
 
 static const struct number_key path_keys[] = {
         { "weight", offsetof(struct plan_path, weight), PLAN_WEIGHT_MIN, PLAN_WEIGHT_MAX, 0 },
+        MS_KEY(struct plan_path, latency_target_ms),
 };
 
 /* Every known key of each object, for "did you mean". */
-static const char *const request_names[] = { "capacity_milli", "reserve_milli", "spare",
-                                             "overload_rule",  "enforce",       "services",
-                                             "paths" };
+static const char *const request_names[] = {
+        "capacity_milli",     "reserve_milli",      "spare",   "overload_rule",  "enforce",
+        "max_coalition_size", "sensitivity_per_ms", "epsilon", "max_iterations", "services",
+        "paths"
+};
 static const char *const service_names[] = {
         "name",       "floor_milli",       "baseline_milli", "need_milli", "max_milli",  "weight",
         "load_milli", "latency_target_ms", "latency_ms",     "credit",     "quota_milli"
 };
-static const char *const path_names[] = { "name", "services", "weight" };
+static const char *const path_names[] = { "name", "services", "weight", "latency_target_ms" };
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Which of the keys without effect were used, counted over all services: one warning each. */
 struct parser {
         struct plan_request *request;
         char **reterr;
         struct plan_warnings *warnings;
-        size_t n_without_effect[N(service_keys)];
 };
 
 static int read_number(struct parser *p, const char *where, const struct number_key *key,
@@ -195,14 +204,17 @@ static int read_number(struct parser *p, const char *where, const struct number_
                 return refuse(p->reterr, "%s%s: %s is negative; the range is %s to %s", where,
                               key->name, quoted(text, value), format_shortest(min, key->min),
                               format_shortest(max, key->max));
+        if ((key->flags & MUST_BE_POSITIVE) && number == 0)
+                return refuse(p->reterr, "%s%s: must be more than 0; leave it out if there is none",
+                              where, key->name);
         if (number < key->min || number > key->max)
                 return refuse(p->reterr, "%s%s: %s is out of range; it is %s to %s%s", where, key->name,
                               quoted(text, value), format_shortest(min, key->min),
                               format_shortest(max, key->max),
                               key->max == PLAN_MILLI_MAX ? " (1000 is one CPU)" : "");
-        if ((key->flags & MUST_BE_POSITIVE) && number == 0)
-                return refuse(p->reterr, "%s%s: must be more than 0; leave it out if there is none",
-                              where, key->name);
+        if ((key->flags & MUST_BE_WHOLE) && number != floor(number))
+                return refuse(p->reterr, "%s%s: %s is not a whole number", where, key->name,
+                              quoted(text, value));
         *slot = number + 0.0; /* -0 is 0 */
         return 0;
 }
@@ -315,6 +327,19 @@ static int sort_names(struct parser *p, struct named **ret)
 
 /* ---- services and paths -------------------------------------------------------------------------- */
 
+/* Other ledgers count in other units. What is beyond ours weighs no more than the most there is. */
+static int bound_credit(struct parser *p, const char *where, struct plan_service *s)
+{
+        char said[NUMBER_TEXT_MAX];
+
+        if (isnan(s->credit) || fabs(s->credit) <= PLAN_CREDIT_MAX)
+                return 0;
+        (void)format_shortest(said, s->credit);
+        s->credit = copysign(PLAN_CREDIT_MAX, s->credit);
+        return warn(p->warnings, "%scredit: %s is beyond what a credit can be; taken as %+.0f", where, said,
+                    s->credit);
+}
+
 static int read_service(struct parser *p, size_t index, struct json_object *value,
                         struct plan_service *s)
 {
@@ -347,16 +372,14 @@ static int read_service(struct parser *p, size_t index, struct json_object *valu
         (void)snprintf(where, sizeof where, "services[%zu] (%s).", index, quoted(text, name_value));
         json_object_object_foreach(value, key, member) {
                 int i = find_number_key(service_keys, N(service_keys), key);
-                if (i >= 0) {
+                if (i >= 0)
                         r = read_number(p, where, &service_keys[i], member, s);
-                        if (r >= 0 && member && (service_keys[i].flags & NO_EFFECT_YET))
-                                p->n_without_effect[i]++;
-                } else if (strcmp(key, "name") != 0)
+                else if (strcmp(key, "name") != 0)
                         r = warn_unknown(p, where, key, service_names, N(service_names));
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return bound_credit(p, where, s);
 }
 
 static int read_services(struct parser *p, struct json_object *list)
@@ -443,7 +466,7 @@ static int read_path(struct parser *p, size_t index, struct json_object *value,
         const char *name;
         int r;
 
-        *path = (struct plan_path) { .weight = NAN };
+        *path = (struct plan_path) { .weight = NAN, .latency_target_ms = NAN };
         if (!json_object_is_type(value, json_type_object))
                 return refuse(p->reterr, "paths[%zu]: %s is %s, not an object", index,
                               quoted(text, value), type_name(value));
@@ -497,23 +520,20 @@ static int read_paths(struct parser *p, struct json_object *list, const struct n
         return 0;
 }
 
-static int warn_without_effect(struct parser *p)
+/* One warning for all. */
+static int warn_uncalibrated(struct parser *p)
 {
-        if (p->request->n_paths > 0) {
-                int r = warn(p->warnings, "paths: checked, but without effect in this version");
-                if (r < 0)
-                        return r;
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->request->n_services; i++) {
+                const struct plan_service *s = &p->request->services[i];
+                n += !isnan(s->latency_ms) && !plan_service_is_measured(s);
         }
-        for (size_t i = 0; i < N(service_keys); i++) {
-                if (p->n_without_effect[i] == 0)
-                        continue;
-                int r = warn(p->warnings, "%s (of %zu service%s): checked, but without effect in this "
-                             "version", service_keys[i].name, p->n_without_effect[i],
-                             p->n_without_effect[i] == 1 ? "" : "s");
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (n == 0)
+                return 0;
+        return warn(p->warnings, "latency_ms (of %zu service%s): without quota_milli, the CPU held when it "
+                    "was measured, it says nothing about CPU; load and need alone decide", n,
+                    n == 1 ? "" : "s");
 }
 
 static int read_request(struct parser *p, struct json_object *top)
@@ -558,7 +578,7 @@ static int read_request(struct parser *p, struct json_object *top)
                 if (r < 0)
                         return r;
         }
-        return warn_without_effect(p);
+        return warn_uncalibrated(p);
 }
 
 /* ---- text ---------------------------------------------------------------------------------------- */
@@ -658,12 +678,37 @@ int plan_request_parse(const char *text, size_t size, struct plan_request **ret,
                 return -ENOMEM;
         request->capacity_milli = request->reserve_milli = request->spare = NAN;
         request->overload_rule = request->enforce = -1;
+        request->max_coalition_size = request->sensitivity_per_ms = NAN;
+        request->epsilon = request->max_iterations = NAN;
 
         struct parser p = { .request = request, .reterr = reterr, .warnings = warnings };
         r = read_request(&p, top);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(request);
+        return 0;
+}
+
+int plan_request_add_path(struct plan_request *request, const char *name, const size_t services[],
+                          size_t n_services, double weight, double latency_target_ms)
+{
+        struct plan_path *paths = reallocarray(request->paths, request->n_paths + 1, sizeof *paths);
+
+        if (!paths)
+                return -ENOMEM;
+        request->paths = paths;
+        struct plan_path *path = &paths[request->n_paths];
+        *path = (struct plan_path) {
+                .name = strdup(name),
+                .services = calloc(n_services, sizeof *services),
+                .n_services = n_services,
+                .weight = weight,
+                .latency_target_ms = latency_target_ms,
+        };
+        request->n_paths++; /* what it has is freed with the request */
+        if (!path->name || !path->services)
+                return -ENOMEM;
+        memcpy(path->services, services, n_services * sizeof *services);
         return 0;
 }
 
@@ -713,6 +758,10 @@ int plan_request_complete(struct plan_request *request, char **reterr)
                 request->overload_rule = OVERLOAD_PROPORTIONAL;
         if (request->enforce < 0)
                 request->enforce = ENFORCE_BOTH;
+        request->max_coalition_size = otherwise(request->max_coalition_size, 8);
+        request->sensitivity_per_ms = otherwise(request->sensitivity_per_ms, 0.1);
+        request->epsilon = otherwise(request->epsilon, 0);
+        request->max_iterations = otherwise(request->max_iterations, 100);
         for (size_t i = 0; i < request->n_services; i++) {
                 int r = complete_service(&request->services[i], i, reterr);
                 if (r < 0)
@@ -872,6 +921,10 @@ static int format_service(const struct plan_answer_service *s, struct json_objec
                 r = add_number(o, "credit", s->credit);
         if (r >= 0)
                 r = add(o, "satisfied", json_object_new_boolean(s->is_satisfied));
+        if (r >= 0)
+                r = add_number(o, "latency_target_ms", s->latency_target_ms > 0 ? s->latency_target_ms : NAN);
+        if (r >= 0)
+                r = add_number(o, "latency_model_ms", s->latency_model_ms > 0 ? s->latency_model_ms : NAN);
         return r;
 }
 

@@ -21,6 +21,8 @@
 #define PLAN_WEIGHT_MIN 1e-3
 #define PLAN_WEIGHT_MAX 1e6
 #define PLAN_NAME_LENGTH_MAX 255
+#define PLAN_COALITION_MAX 32
+#define PLAN_CREDIT_MAX 1.0
 /* Warnings that are kept; those above are only counted. */
 #define PLAN_WARNINGS_MAX 20
 /* Objects and arrays within each other. The format itself needs four. */
@@ -35,16 +37,23 @@ struct plan_service {
         double weight;
         double load_milli;
         double latency_target_ms;       /* NAN: none */
-        double latency_ms;              /* NAN: not measured */
-        double credit;
+        double latency_ms;              /* measured while it held quota_milli; NAN: not measured */
+        double credit;                  /* -1..1 */
         double quota_milli;             /* previous allocation, or NAN */
 };
+
+/* One point makes a model only where both of its coordinates are known. */
+static inline bool plan_service_is_measured(const struct plan_service *s)
+{
+        return !isnan(s->latency_ms) && !isnan(s->quota_milli);
+}
 
 struct plan_path {
         char *name;
         size_t *services;               /* indices into the request's services; owned */
         size_t n_services;
         double weight;
+        double latency_target_ms;       /* NAN: none */
 };
 
 struct plan_request {
@@ -53,9 +62,13 @@ struct plan_request {
         double spare;
         int overload_rule;              /* enum overload_rule, or -1: not said */
         int enforce;                    /* enum enforce, or -1: not said */
+        double max_coalition_size;      /* whole, 1 .. PLAN_COALITION_MAX */
+        double sensitivity_per_ms;
+        double epsilon;
+        double max_iterations;          /* whole */
         struct plan_service *services;
         size_t n_services;
-        struct plan_path *paths;
+        struct plan_path *paths;        /* NULL: not said */
         size_t n_paths;
 };
 
@@ -71,7 +84,7 @@ void plan_warnings_done(struct plan_warnings *w);
  * @text:     @size bytes, not necessarily ended by a NUL
  * @ret:      for plan_request_free(); untouched on failure
  * @reterr:   on -EINVAL what is wrong, one sentence without the file's name; for free()
- * @warnings: what has no effect: unknown keys, keys of later versions
+ * @warnings: what has no effect: unknown keys, latencies that cannot be used
  *
  * Cost: O(size + n log n).
  *
@@ -83,12 +96,18 @@ int plan_request_parse(const char *text, size_t size, struct plan_request **ret,
 /**
  * plan_request_complete() - defaults of what nobody said, and the order floor <= baseline <= max
  *
- * Defaults: reserve 0, spare 1, proportional, both; floor 0, baseline 0, need = baseline, no Max=,
- * weight 100, load = need / 1.15, credit 0. A missing capacity is an error: it cannot be guessed.
+ * Defaults: reserve 0, spare 1, proportional, both, coalitions of at most 8, sensitivity 0.1 per ms,
+ * epsilon 0, 100 iterations; floor 0, baseline 0, need = baseline, no Max=, weight 100,
+ * load = need / 1.15, credit 0; weight of a path 1. A missing capacity is an error: it cannot be guessed.
  *
  * Return: 0; -EINVAL with @reterr as above; -ENOMEM.
  */
 int plan_request_complete(struct plan_request *request, char **reterr);
+
+/* Adds a path of at least one service, for a caller who knows more than the text says.
+ * Return: 0; -ENOMEM. */
+int plan_request_add_path(struct plan_request *request, const char *name, const size_t services[],
+                          size_t n_services, double weight, double latency_target_ms);
 
 /* Takes NULL; returns NULL. */
 struct plan_request *plan_request_free(struct plan_request *request);
@@ -102,6 +121,8 @@ struct plan_answer_service {
         bool is_satisfied;
         const char *coalition;          /* its id; NULL: null, in none */
         double credit;                  /* after settling */
+        double latency_target_ms;       /* that it bargained with: its own, or its part of a path's; 0: null */
+        double latency_model_ms;        /* modelled, at its allocation; 0: null, it was never measured */
 };
 
 /* A coalition goes by the name of its first member. */

@@ -74,7 +74,50 @@ plan '{"capacity_milli":1000,"colour":3,"services":[{"name":"a","ned_milli":3,"l
 is "$status" 0 "unknown keys are no failure"
 contains "$err" "colour: unknown key" "an unknown key is named"
 contains "$err" "did you mean need_milli?" "the nearest key is named"
-contains "$err" "latency_ms (of 1 service): checked, but without effect" "a key without effect is named"
+contains "$err" "latency_ms (of 1 service): without quota_milli" "a latency that cannot be used is named"
+
+# ---- coalitions, credits, latency -----------------------------------------------------------------
+
+# Three services of one path and one beside it; who is asked for less latency gets CPU from the others.
+chain='{"name":"web","need_milli":900,"load_milli":400,"latency_ms":80,"quota_milli":500,"latency_target_ms":50},
+{"name":"cart","need_milli":700,"load_milli":300,"quota_milli":400},
+{"name":"db","need_milli":800,"load_milli":300,"quota_milli":500},
+{"name":"other","need_milli":800,"load_milli":300,"quota_milli":500,"credit":0.5}'
+plan '{"capacity_milli":2000,"services":['"$chain"'],"paths":[{"name":"checkout","services":["web","cart","db"]}]}' --json
+is "$status/$err" 0/ "a question with a path is answered"
+contains "$out" '"coalition":"web","credit":-0.002883946665410808,"satisfied":true,"latency_target_ms":50,"latency_model_ms":' \
+        "who got more than its share has a debt, and a latency that meets its target"
+contains "$out" '"coalition":null,"credit":0.49855802666729' "who is on no path is in no coalition, and its credit fades"
+contains "$out" '"coalitions":[{"id":"web","members":["web","cart","db"],"value":' "the path is a coalition"
+contains "$out" '"stable":true,"max_excess":-' "the coalition is stable"
+contains "$out" '"blocking":[],"shapley":[' "nobody blocks it"
+contains "$out" '],"formed":true,"price":0.' "it was formed, at a price"
+
+run plan --samples "$dir/q.json"
+is "$status" 0 "the table with coalitions is printed"
+is "$(printf '%s\n' "$out" | sed -n '/^SERVICE/,$p')" "SERVICE  COALITION  MARKET  ALLOCATION  QUOTA  WEIGHT       LATENCY    CREDIT  SATISFIED
+web      web           50%         56%   none    1130  48ms of 50ms  -0.00288  yes
+cart     web           50%         46%   none     928             -   0.00144  yes
+db       web           50%         46%   none     928             -   0.00144  yes
+other    -             51%         51%   none    1014             -     0.499  yes
+
+Coalitions
+ web, cart and db divide their CPU among each other: that saves 17ms, weighted and summed over their paths. Stable: no part of them could save more by itself." "the table with coalitions, golden"
+COLUMNS=40 run plan --samples "$dir/q.json"
+is "$(printf '%s\n' "$out" | sed -n '/^Coalitions/,$p' | awk 'length > 40')" "" "the sentences fit 40 columns"
+run plan --samples "$dir/q.json" --no-legend
+is "$(printf '%s\n' "$out" | wc -l | tr -d ' ')" 4 "without legend there are only the rows"
+
+plan '{"capacity_milli":2000,"max_coalition_size":2,"services":['"$chain"'],"paths":[{"name":"p","services":["web","cart"],"weight":9},{"name":"q","services":["cart","db"]}]}' --json
+contains "$out" '"members":["web","cart"]' "a coalition that would be too large is cut where least is called"
+plan '{"capacity_milli":2000,"services":['"$chain"'],"paths":[{"name":"p","services":["web","web"]},{"name":"q","services":["db"]}]}' --json
+contains "$out" '"coalitions":[],' "nobody is a coalition alone"
+
+plan '{"capacity_milli":1000,"max_iterations":1,"services":[
+{"name":"a","need_milli":900,"load_milli":300,"latency_ms":80,"quota_milli":500,"latency_target_ms":30},
+{"name":"b","need_milli":700,"load_milli":300,"latency_ms":20,"quota_milli":400,"latency_target_ms":60}]}' --json
+is "$status/$out" 1/ "too few iterations are a failure"
+contains "$err" "no bargain was found within max_iterations (1)" "too few iterations: said so"
 
 # ---- configuration --------------------------------------------------------------------------------
 
@@ -94,6 +137,36 @@ is "$status" 0 "a configuration gives defaults"
 contains "$out" '{"name":"web","market_milli":750,' "baseline, weight and reserve come from the configuration"
 plan '{"capacity_milli":1000,"reserve_milli":0,"services":[{"name":"web","need_milli":900,"weight":100,"baseline_milli":0},{"name":"b","need_milli":900}]}' --json --config "$dir/coalloc.conf"
 contains "$out" '{"name":"web","market_milli":500,' "the samples override the configuration"
+
+cat >"$dir/graph.conf" <<'END'
+[Manager]
+Reserve=0%
+[Service web]
+Unit=web.slice
+Calls=cart absent
+LatencyTargetSec=50ms
+[Service cart]
+Unit=cart.slice
+Calls=db
+[Service db]
+Unit=db.slice
+[Service absent]
+Unit=absent.slice
+Calls=other
+[Service other]
+Unit=other.slice
+END
+plan '{"capacity_milli":2000,"services":['"$chain"']}' --json --config "$dir/graph.conf"
+contains "$out" '"members":["web","cart","db"]' "without paths those that follow from Calls= count"
+plan '{"capacity_milli":2000,"services":['"$chain"'],"paths":[]}' --json --config "$dir/graph.conf"
+contains "$out" '"coalitions":[],' "an empty list of paths overrides the configuration"
+plan '{"capacity_milli":2000,"services":[{"name":"web","need_milli":900,"latency_ms":80,"quota_milli":500},{"name":"b","need_milli":1800}]}' --json --config "$dir/graph.conf"
+contains "$out" '"latency_target_ms":50,' "a latency target comes from the configuration"
+printf '[Path p]\nServices=other absent db\nWeight=3\nLatencyTargetSec=20ms\n[Manager]\nMaxCoalitionSize=1\n' >>"$dir/graph.conf"
+plan '{"capacity_milli":2000,"services":['"$chain"']}' --json --config "$dir/graph.conf"
+contains "$out" '"coalitions":[],' "the largest coalition comes from the configuration"
+plan '{"capacity_milli":2000,"max_coalition_size":8,"services":['"$chain"']}' --json --config "$dir/graph.conf"
+contains "$out" '"members":["db","other"]' "without paths those of the configuration count, and before Calls="
 plan '{"services":[]}' --json --config "$dir/coalloc.conf"
 is "$status" 0 "without capacity_milli the configuration says it"
 printf '[Service x]\nUnit=x.slice\nBaseline=no\n' >"$dir/bad.conf"

@@ -45,16 +45,20 @@ START_TEST(everything_said_is_read)
 {
         struct plan_request *q = parsed(
                 "{\"capacity_milli\":4000,\"reserve_milli\":400,\"spare\":0.5,\"overload_rule\":"
-                "\"weighted\",\"enforce\":\"quota\",\"services\":[{\"name\":\"web\",\"floor_milli\":1,"
+                "\"weighted\",\"enforce\":\"quota\",\"max_coalition_size\":5,\"sensitivity_per_ms\":"
+                "0.2,\"epsilon\":0.5,\"max_iterations\":7,\"services\":[{\"name\":\"web\",\"floor_milli\":1,"
                 "\"baseline_milli\":2.5,\"need_milli\":900,\"max_milli\":3000,\"weight\":7,"
                 "\"load_milli\":780,\"latency_target_ms\":50,\"latency_ms\":80,\"credit\":-0.5,"
                 "\"quota_milli\":500},{\"name\":\"db\"}],"
-                "\"paths\":[{\"name\":\"checkout\",\"services\":[\"db\",\"web\"],\"weight\":3}]}");
+                "\"paths\":[{\"name\":\"checkout\",\"services\":[\"db\",\"web\"],\"weight\":3,"
+                "\"latency_target_ms\":200}]}");
 
         ck_assert(q->capacity_milli == 4000 && q->reserve_milli == 400 && q->spare == 0.5);
         ck_assert_int_eq(q->overload_rule, OVERLOAD_WEIGHTED);
         ck_assert_int_eq(q->enforce, ENFORCE_QUOTA);
         ck_assert_uint_eq(q->n_services, 2);
+        ck_assert(q->max_coalition_size == 5 && q->sensitivity_per_ms == 0.2 && q->epsilon == 0.5);
+        ck_assert(q->max_iterations == 7);
         const struct plan_service *s = &q->services[0];
         ck_assert_str_eq(s->name, "web");
         ck_assert(s->floor_milli == 1 && s->baseline_milli == 2.5 && s->need_milli == 900);
@@ -64,7 +68,7 @@ START_TEST(everything_said_is_read)
         ck_assert_uint_eq(q->n_paths, 1);
         ck_assert_uint_eq(q->paths[0].services[0], 1);
         ck_assert_uint_eq(q->paths[0].services[1], 0);
-        ck_assert(q->paths[0].weight == 3);
+        ck_assert(q->paths[0].weight == 3 && q->paths[0].latency_target_ms == 200);
         plan_request_free(q);
 }
 END_TEST
@@ -78,12 +82,35 @@ START_TEST(what_is_not_said_has_its_default)
         ck_assert(q->reserve_milli == 0 && q->spare == 1);
         ck_assert_int_eq(q->overload_rule, OVERLOAD_PROPORTIONAL);
         ck_assert_int_eq(q->enforce, ENFORCE_BOTH);
+        ck_assert(q->max_coalition_size == 8 && q->sensitivity_per_ms == 0.1 && q->epsilon == 0);
+        ck_assert(q->max_iterations == 100);
         ck_assert(a->floor_milli == 0 && a->baseline_milli == 0 && a->need_milli == 0);
         ck_assert(a->max_milli == INFINITY && a->weight == 100 && a->load_milli == 0);
         ck_assert(a->credit == 0 && isnan(a->quota_milli) && isnan(a->latency_ms));
+        ck_assert(isnan(a->latency_target_ms));
         ck_assert(b->need_milli == 230);
         ck_assert_double_eq_tol(b->load_milli, 200, 1e-9);
         ck_assert_uint_eq(q->n_paths, 0);
+        plan_request_free(q);
+}
+END_TEST
+
+START_TEST(paths_may_be_added_where_the_question_says_none)
+{
+        struct plan_request *q = parsed("{\"capacity_milli\":1,\"services\":[{\"name\":\"a\"},{\"name\":\"b\"}]}");
+
+        ck_assert_ptr_null(q->paths);
+        ck_assert_int_eq(plan_request_add_path(q, "p", (const size_t[]) { 1, 0 }, 2, 3, NAN), 0);
+        ck_assert_int_eq(plan_request_add_path(q, "q", (const size_t[]) { 1 }, 1, 1, 20), 0);
+        ck_assert_uint_eq(q->n_paths, 2);
+        ck_assert_str_eq(q->paths[0].name, "p");
+        ck_assert(q->paths[0].n_services == 2 && q->paths[0].services[0] == 1 && q->paths[0].services[1] == 0);
+        ck_assert(q->paths[0].weight == 3 && isnan(q->paths[0].latency_target_ms));
+        ck_assert(q->paths[1].latency_target_ms == 20);
+        plan_request_free(q);
+
+        q = parsed("{\"capacity_milli\":1,\"services\":[],\"paths\":[]}");
+        ck_assert_ptr_nonnull(q->paths); /* said: none */
         plan_request_free(q);
 }
 END_TEST
@@ -153,6 +180,23 @@ static const struct {
         { SERVICE("\"weight\":0"), { "weight", "out of range" } },
         { SERVICE("\"max_milli\":0"), { "max_milli", "more than 0" } },
         { SERVICE("\"latency_target_ms\":0"), { "latency_target_ms", "more than 0" } },
+        { SERVICE("\"latency_ms\":0"), { "latency_ms", "more than 0" } },
+        { SERVICE("\"latency_ms\":0.0001"), { "latency_ms", "0.0001", "0.001 to" } },
+        { SERVICE("\"latency_ms\":2e9"), { "latency_ms", "out of range" } },
+        { SERVICE("\"credit\":1e7"), { "credit", "out of range" } },
+        { "{\"capacity_milli\":1,\"max_coalition_size\":0,\"services\":[]}", { "max_coalition_size", "1 to 32" } },
+        { "{\"capacity_milli\":1,\"max_coalition_size\":33,\"services\":[]}", { "max_coalition_size", "1 to 32" } },
+        { "{\"capacity_milli\":1,\"max_coalition_size\":2.5,\"services\":[]}", { "max_coalition_size", "whole" } },
+        { "{\"capacity_milli\":1,\"max_coalition_size\":null,\"services\":[]}", { "max_coalition_size", "null" } },
+        { "{\"capacity_milli\":1,\"sensitivity_per_ms\":0,\"services\":[]}", { "sensitivity_per_ms", "0.001 to 10" } },
+        { "{\"capacity_milli\":1,\"sensitivity_per_ms\":11,\"services\":[]}", { "sensitivity_per_ms", "0.001 to 10" } },
+        { "{\"capacity_milli\":1,\"epsilon\":-0.1,\"services\":[]}", { "epsilon", "negative" } },
+        { "{\"capacity_milli\":1,\"epsilon\":1.1,\"services\":[]}", { "epsilon", "0 to 1" } },
+        { "{\"capacity_milli\":1,\"max_iterations\":0,\"services\":[]}", { "max_iterations", "1 to 10000" } },
+        { "{\"capacity_milli\":1,\"max_iterations\":10001,\"services\":[]}", { "max_iterations", "1 to 10000" } },
+        { "{\"capacity_milli\":1,\"max_iterations\":1.5,\"services\":[]}", { "max_iterations", "whole" } },
+        { "{\"capacity_milli\":1,\"services\":[{\"name\":\"a\"}],\"paths\":[{\"name\":\"p\",\"services\":[\"a\"],"
+          "\"latency_target_ms\":-1}]}", { "paths[0].latency_target_ms", "negative" } },
         { SERVICE("\"floor_milli\":500,\"baseline_milli\":400"), { "floor_milli", "500", "400", "web", "lower" } },
         { SERVICE("\"baseline_milli\":500,\"max_milli\":400"), { "baseline_milli", "500", "400", "web", "raise" } },
         { "{\"capacity_milli\":1,\"services\":[{\"name\":\"cart\"}],\"paths\":[{\"name\":\"p\",\"services\":[\"crat\"]}]}",
@@ -201,7 +245,8 @@ END_TEST
 START_TEST(unknown_keys_warn_with_the_nearest_name)
 {
         static const char text[] = "{\"capacity_milli\":1,\"colour\":1,\"services\":[{\"name\":\"a\",\"wieght\":3,"
-                                   "\"credit\":1},{\"name\":\"b\",\"credit\":1}]}";
+                                   "\"credit\":1}],\"paths\":[{\"name\":\"p\",\"services\":[\"a\"],"
+                                   "\"weihgt\":2}]}";
         struct plan_request *request = NULL;
         struct plan_warnings warnings = { 0 };
         char *problem = NULL;
@@ -212,7 +257,43 @@ START_TEST(unknown_keys_warn_with_the_nearest_name)
         ck_assert_ptr_null(strstr(warnings.texts[0], "did you mean"));
         ck_assert_ptr_nonnull(strstr(warnings.texts[1], "services[0] (\"a\").wieght"));
         ck_assert_ptr_nonnull(strstr(warnings.texts[1], "did you mean weight?"));
-        ck_assert_ptr_nonnull(strstr(warnings.texts[2], "credit (of 2 services)"));
+        ck_assert_ptr_nonnull(strstr(warnings.texts[2], "paths[0].weihgt"));
+        plan_warnings_done(&warnings);
+        plan_request_free(request);
+}
+END_TEST
+
+START_TEST(a_latency_without_the_cpu_held_then_is_said_to_be_unusable_once)
+{
+        static const char text[] = "{\"capacity_milli\":1,\"services\":[{\"name\":\"a\",\"latency_ms\":3},"
+                                   "{\"name\":\"b\",\"latency_ms\":3},{\"name\":\"c\",\"latency_ms\":3,"
+                                   "\"quota_milli\":0}]}";
+        struct plan_request *request = NULL;
+        struct plan_warnings warnings = { 0 };
+        char *problem = NULL;
+
+        ck_assert_int_eq(plan_request_parse(text, strlen(text), &request, &problem, &warnings), 0);
+        ck_assert_uint_eq(warnings.n_found, 1);
+        ck_assert_ptr_nonnull(strstr(warnings.texts[0], "latency_ms (of 2 services)"));
+        ck_assert_ptr_nonnull(strstr(warnings.texts[0], "quota_milli"));
+        plan_warnings_done(&warnings);
+        plan_request_free(request);
+}
+END_TEST
+
+START_TEST(a_credit_beyond_its_range_counts_as_the_end_of_it_and_says_so)
+{
+        static const char text[] = "{\"capacity_milli\":1,\"services\":[{\"name\":\"a\",\"credit\":-7.5},"
+                                   "{\"name\":\"b\",\"credit\":1}]}";
+        struct plan_request *request = NULL;
+        struct plan_warnings warnings = { 0 };
+        char *problem = NULL;
+
+        ck_assert_int_eq(plan_request_parse(text, strlen(text), &request, &problem, &warnings), 0);
+        ck_assert(request->services[0].credit == -1 && request->services[1].credit == 1);
+        ck_assert_uint_eq(warnings.n_found, 1);
+        ck_assert_ptr_nonnull(strstr(warnings.texts[0], "services[0] (\"a\").credit: -7.5"));
+        ck_assert_ptr_nonnull(strstr(warnings.texts[0], "taken as -1"));
         plan_warnings_done(&warnings);
         plan_request_free(request);
 }
@@ -221,8 +302,8 @@ END_TEST
 START_TEST(the_answer_says_null_where_there_is_no_number)
 {
         const struct plan_answer_service services[] = {
-                { "we\"b", 0.1, 1, QUOTA_NONE_MILLI, 0, true, NULL, 0 },
-                { "db", 1.0 / 3, 20, 20, 100, false, NULL, -0.25 },
+                { "we\"b", 0.1, 1, QUOTA_NONE_MILLI, 0, true, NULL, 0, 50, 42.5 },
+                { "db", 1.0 / 3, 20, 20, 100, false, NULL, -0.25, 0, 0 },
         };
         const struct plan_answer answer = {
                 .tier = TIER_CONGESTED, .scarcity = 0.5, .shadow_price = INFINITY, .services = services,
@@ -234,9 +315,11 @@ START_TEST(the_answer_says_null_where_there_is_no_number)
         ck_assert_str_eq(text,
                 "{\"tier\":\"congested\",\"scarcity\":0.5,\"shadow_price\":null,\"services\":["
                 "{\"name\":\"we\\\"b\",\"market_milli\":0.1,\"alloc_milli\":1,\"quota_milli\":null,"
-                "\"cpu_weight\":null,\"coalition\":null,\"credit\":0,\"satisfied\":true},"
+                "\"cpu_weight\":null,\"coalition\":null,\"credit\":0,\"satisfied\":true,"
+                "\"latency_target_ms\":50,\"latency_model_ms\":42.5},"
                 "{\"name\":\"db\",\"market_milli\":0.3333333333333333,\"alloc_milli\":20,\"quota_milli\":20,"
-                "\"cpu_weight\":100,\"coalition\":null,\"credit\":-0.25,\"satisfied\":false}],"
+                "\"cpu_weight\":100,\"coalition\":null,\"credit\":-0.25,\"satisfied\":false,"
+                "\"latency_target_ms\":null,\"latency_model_ms\":null}],"
                 "\"coalitions\":[],\"gate\":{\"v_before\":null,\"v_after\":0,\"step\":1,\"verdict\":\"apply\"}}");
         free(text);
 }
@@ -247,7 +330,7 @@ static char *answer_with_coalitions(const struct plan_answer_coalition *first)
 {
         static const char *const names[] = { "batch", "web", "db", "\xc3\xa4" };
         const struct plan_answer_service services[] = {
-                { "web", 100, 90, 90, 100, true, "web", 0.5 },
+                { "web", 100, 90, 90, 100, true, "web", 0.5, 0, 0 },
         };
         struct plan_answer_coalition coalitions[] = {
                 *first,
@@ -348,6 +431,7 @@ int main(void)
 
         tcase_add_test(tcase, everything_said_is_read);
         tcase_add_test(tcase, what_is_not_said_has_its_default);
+        tcase_add_test(tcase, paths_may_be_added_where_the_question_says_none);
         tcase_add_test(tcase, an_empty_list_is_a_right_question);
         tcase_add_test(tcase, null_says_none_where_none_is_possible);
         tcase_add_loop_test(tcase, what_is_wrong_is_refused_with_place_and_remedy, 0,
@@ -356,6 +440,8 @@ int main(void)
         tcase_add_test(tcase, bytes_after_a_nul_are_not_overlooked);
         tcase_add_test(tcase, broken_utf8_is_refused);
         tcase_add_test(tcase, unknown_keys_warn_with_the_nearest_name);
+        tcase_add_test(tcase, a_latency_without_the_cpu_held_then_is_said_to_be_unusable_once);
+        tcase_add_test(tcase, a_credit_beyond_its_range_counts_as_the_end_of_it_and_says_so);
         tcase_add_test(tcase, the_answer_says_null_where_there_is_no_number);
         tcase_add_test(tcase, a_coalition_goes_by_its_first_member_and_values_stand_in_their_order);
         tcase_add_test(tcase, what_no_valuation_found_is_null);
