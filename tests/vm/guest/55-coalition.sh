@@ -36,12 +36,26 @@ Weight=100
 END
 }
 
+# get PATH: what nginx answers, without its header
+get() {
+    python3 - "$1" <<'END'
+import socket, sys
+s = socket.create_connection(("127.0.0.1", 80), 5)
+s.sendall(f"GET {sys.argv[1]} HTTP/1.0\r\n\r\n".encode())
+answer = b""
+while (part := s.recv(4096)):
+    answer += part
+print(answer.partition(b"\r\n\r\n")[2].decode())
+END
+}
+is_told_a_price() { get /price | grep -Eq "^[0-9.e+-]+; path=$path\$"; }
+
 coalitions() { coallocctl coalitions --json | jq -c "$1"; }
 formed_is() { [ "$(coalitions '[.coalitions[] | select(.formed)] | length')" = "$1" ]; }
 
 hog_start 4
 before=$(all_limits)
-load_start 15 '/shop?ms=5'
+load_start 10 '/shop?ms=5'
 conf 8
 ok "the daemon starts" systemctl enable --now coallocd
 ok "the three services of the path form a coalition" wait_for 60 formed_is 1
@@ -56,10 +70,10 @@ ok "explain tells what the coalition moved" sh -c 'coallocctl explain app | grep
 for size in 1 8 1 8; do
     conf $size
     ok "MaxCoalitionSize=$size is accepted" systemctl reload coallocd
-    load_start 15 '/shop?ms=5'
+    load_start 10 '/shop?ms=5'
     wait_epochs 2
     load_stop >/dev/null
-    load_start 15 '/shop?ms=5'
+    load_start 10 '/shop?ms=5'
     sleep 12
     line=$(load_stop)
     sum=$(sum_of_quotas shop-web.slice shop-app.slice shop-db.slice batch.slice)
@@ -69,16 +83,28 @@ for size in 1 8 1 8; do
     ok "customers are served" test "$(echo "$line" | field requests)" -ge 50
 done
 
-load_start 15 '/shop?ms=5'
+load_start 10 '/shop?ms=5'
 ok "a service's latency can be reported" coallocctl report-latency app 40ms --requests 300
 fails "a latency that is none is refused" coallocctl report-latency app -- -40ms
 ok "and shown" wait_for 30 sh -c 'coallocctl status --json | jq -e "any(.services[]; .name == \"app\" and .latency_ms == 40)"'
 ok "three epochs later it is stale" wait_for 60 sh -c \
     'coallocctl status --json | jq -e "any(.services[]; .name == \"app\" and .latency_stale)"'
 
-header=$(coallocctl prices --header web)
-diag "$header"
-ok "a price is a ready-made header" sh -c "echo '$header' | grep -Eq '^X-Price-CPU: [0-9.e+-]+; path=web\$'"
+# The price of a request reaches the service behind a proxy, by the example of the documentation.
+script=$(find /usr/share/doc -name nginx-price.sh | head -n 1)
+mkdir -p /etc/nginx/coalloc
+cp /etc/nginx/nginx.conf /run/lab/nginx.conf
+diag "$(coallocctl prices --header)"
+path=$(coallocctl prices --json | jq -r '.paths[0].name')
+ok "the example script writes the header of a path" sh "$script" --once /etc/nginx/coalloc "$path"
+sed -i "s#location /health#location /price { include /etc/nginx/coalloc/price-$path.conf; proxy_pass http://127.0.0.1:8001; }
+        location /health#; s#^    server {#    server { listen 127.0.0.1:8001; return 200 \"\$http_x_price_cpu\"; }
+    server {#" /etc/nginx/nginx.conf
+ok "nginx takes the include" systemctl reload nginx
+ok "and the service behind it is told the price" wait_for 20 is_told_a_price
+diag "$(get /price)"
+cp /run/lab/nginx.conf /etc/nginx/nginx.conf
+systemctl reload nginx
 
 load_stop >/dev/null
 ok "it stops" systemctl stop coallocd

@@ -26,10 +26,12 @@ EpochSec=5s
 
 [Service web]
 Unit=shop-web.slice
+Calls=app
 
 [Service app]
 Unit=shop-app.slice
 Baseline=30%
+Calls=db
 
 [Service db]
 Unit=shop-db.slice
@@ -56,8 +58,10 @@ title '$ coallocctl mode enforce'
 coallocctl mode enforce
 wait_epochs 3
 coallocctl status
-title '$ coallocctl explain batch.slice'
-coallocctl explain batch.slice
+title '$ coallocctl coalitions     (web calls app, app calls db: they pool what they hold)'
+coallocctl coalitions
+title '$ coallocctl explain app'
+coallocctl explain app
 title 'What the customers see now'
 tail_latency 12
 
