@@ -784,6 +784,11 @@ static void coalition_makes_its_path_faster_and_takes_from_nobody_else(void)
         REQUIRE(h, daemon_host_listed(h, "ListCoalitions", "cart", "Formed") == 1);
         REQUIRE(h, daemon_host_listed(h, "ListCoalitions", "cart", "Stable") == 1);
         daemon_host_epochs(h, 2);
+        /* A millisecond of CPU on each of three services, as long as nobody counts requests. */
+        REQUIRE(h, h->n_prices_changed > 0);
+        REQUIRE(h, daemon_host_price(h, "shadow_price") > 0);
+        REQUIRE(h, fabs(daemon_host_price(h, "path/web") / daemon_host_price(h, "shadow_price") - 3) < 1e-9);
+        REQUIRE(h, isnan(daemon_host_price(h, "path/cart")));
         /* Who gave is credited for it by who got, and the outsider has what it was promised. */
         REQUIRE(h, daemon_host_real(h, "path-cart.slice", "Credit") > 0);
         REQUIRE(h, daemon_host_real(h, "path-db.slice", "Credit") > 0);
@@ -917,6 +922,28 @@ static void latency_reports_are_checked_used_and_go_stale(void)
         WAIT(h, daemon_host_number(h, "path-web.slice", "Active") == 0);
         REQUIRE(h, daemon_host_report(h, "web", 0.08, 10, name) < 0);
         REQUIRE_TEXT(h, name, COALLOC_ERROR_NOT_RUNNING);
+        stop(h);
+}
+
+static void bargain_that_is_not_solved_in_time_changes_nothing_and_says_so(void)
+{
+        struct daemon_host *h = callers("");
+        char name[128] = "";
+        uint64_t allocation = UNSET;
+
+        daemon_host_configure(h, "[Manager]\n" FAST "MaxIterations=1\n" CALLERS
+                                 "[Service other]\nLatencyTargetSec=50ms\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        /* Well below its target: it could do with less, and how much less takes a search. */
+        while (daemon_host_logged(h, "was not solved within 1 iterations") == 0) {
+                allocation = daemon_host_number(h, "path-web.slice", "AllocationUSecPerSec");
+                REQUIRE(h, daemon_host_report(h, "other", 0.02, 0, name) == 0);
+                daemon_host_turn(h);
+        }
+        REQUIRE(h, strstr(daemon_host_text(h, NULL, "EpochError"), "(MaxIterations=)"));
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "AllocationUSecPerSec"), allocation);
+        REQUIRE(h, values_of(h, "path-web.slice").weight != UNSET);
         stop(h);
 }
 
@@ -1141,6 +1168,7 @@ static const struct {
         CASE(coalition_makes_its_path_faster_and_takes_from_nobody_else),
         CASE(latency_reports_are_checked_used_and_go_stale),
         CASE(coalitions_follow_services_that_come_and_go),
+        CASE(bargain_that_is_not_solved_in_time_changes_nothing_and_says_so),
         CASE(nothing_is_logged_or_written_on_every_epoch),
         CASE(explain_tells_what_was_measured_decided_and_set),
         CASE(at_most_64_calls_are_under_way_in_a_storm),

@@ -104,6 +104,8 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 h->n_quota_changed++;
         else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "WeightChanged") > 0)
                 h->n_weight_changed++;
+        else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "PricesChanged") > 0)
+                h->n_prices_changed++;
         return 0;
 }
 
@@ -358,6 +360,23 @@ double daemon_host_listed(struct daemon_host *h, const char *method, const char 
                         found = number;
                 MUST(h, sd_bus_message_exit_container(reply));
         }
+        sd_bus_message_unref(reply);
+        return found;
+}
+
+double daemon_host_price(struct daemon_host *h, const char *name)
+{
+        sd_bus_message *m = NULL, *reply;
+        double found = NAN, price;
+        const char *key;
+
+        MUST(h, sd_bus_message_new_method_call(h->client, &m, COALLOC_BUS_NAME, COALLOC_PATH,
+                                               COALLOC_INTERFACE, "GetPrices"));
+        reply = call(h, m);
+        MUST(h, sd_bus_message_enter_container(reply, 'a', "{sd}"));
+        while (sd_bus_message_read(reply, "{sd}", &key, &price) > 0)
+                if (strcmp(key, name) == 0)
+                        found = price;
         sd_bus_message_unref(reply);
         return found;
 }

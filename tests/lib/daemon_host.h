@@ -44,7 +44,7 @@ struct daemon_host {
 
         /* what was seen of it on the bus */
         uint64_t n_epochs;
-        unsigned n_quota_changed, n_weight_changed;
+        unsigned n_quota_changed, n_weight_changed, n_prices_changed;
         const char *budgeted;           /* units whose names begin so share the budget */
         double budget_usec;             /* what quotas of these may sum to from the first plan on */
         double sum_usec_max;            /* what they did sum to at most after that */
@@ -92,6 +92,8 @@ uint64_t daemon_host_number(struct daemon_host *h, const char *unit, const char 
 double daemon_host_real(struct daemon_host *h, const char *unit, const char *property);
 /* A number of the entry that ListPaths() or ListCoalitions() has under a name; NAN if it has none. */
 double daemon_host_listed(struct daemon_host *h, const char *method, const char *name, const char *key);
+/* One of GetPrices(); NAN if there is none of that name. */
+double daemon_host_price(struct daemon_host *h, const char *name);
 /* ReportLatency(). Return: 0, or the name of the error in @reterr_name. */
 int daemon_host_report(struct daemon_host *h, const char *service, double seconds_p99, uint32_t requests,
                        char reterr_name[static 128]);
