@@ -130,6 +130,34 @@ static int append_fact(sd_bus_message *m, const struct service_facts *f)
         }
 }
 
+static int append_calls(sd_bus_message *m, const struct daemon *d, const struct service *s)
+{
+        const struct call *calls;
+        size_t n_calls = calls_of(d, s, &calls);
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t k = 0; r >= 0 && k < n_calls; k++)
+                r = sd_bus_message_append(m, "s", d->players[calls[k].callee]->name);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_calls_entry(sd_bus_message *m, const struct daemon *d, const struct service *s)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "Calls");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = append_calls(m, d, s);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 bool bus_shows(const struct daemon *d, const struct service *s)
 {
         return s->config || config_wants(d->config, s->unit);
@@ -165,6 +193,9 @@ int bus_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
                         if (r < 0)
                                 return r;
                 }
+                r = append_calls_entry(reply, d, s);
+                if (r < 0)
+                        return r;
                 r = sd_bus_message_close_container(reply);
                 if (r < 0)
                         return r;
@@ -220,6 +251,14 @@ static int get_service_property(sd_bus *bus, const char *path, const char *inter
         return -ENOENT;
 }
 
+static int get_calls(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        const struct service *s = userdata;
+
+        return append_calls(reply, s->d, s);
+}
+
 #define FACT(name, type) SD_BUS_PROPERTY(name, type, get_service_property, 0, 0)
 
 const sd_bus_vtable bus_service_vtable[] = {
@@ -264,6 +303,7 @@ const sd_bus_vtable bus_service_vtable[] = {
         FACT("Importance", "d"),
         FACT("BargainWeight", "d"),
         FACT("Elasticity", "d"),
+        SD_BUS_PROPERTY("Calls", "as", get_calls, 0, 0),
         SD_BUS_VTABLE_END,
 };
 

@@ -2,6 +2,10 @@
 
 #include "daemon/coalitions.h"
 
+#include <string.h>
+
+#include "util/sorted.h"
+
 const struct epoch_graph *coalitions_graph(const struct daemon *d)
 {
         return d->graph;
@@ -53,6 +57,37 @@ void coalition_find(const struct epoch_coalition *c, struct coalition_findings *
                 ret->blocking |= (v->blocking >> n_valued & 1) << i;
                 n_valued++;
         }
+}
+
+static int compare_player(const void *key, const void *element)
+{
+        return strcmp(key, (*(struct service *const *)element)->unit);
+}
+
+/* Before the first call of a caller: no call is equal to the key. */
+static int compare_caller(const void *key, const void *element)
+{
+        return *(const size_t *)key <= ((const struct call *)element)->caller ? -1 : 1;
+}
+
+size_t calls_of(const struct daemon *d, const struct service *s, const struct call **ret)
+{
+        const struct call *calls;
+        size_t n_calls, caller, first, last;
+        bool is_player, unused;
+
+        if (!d->graph)
+                return 0;
+        caller = sorted_position(s->unit, d->players, d->n_players, sizeof *d->players, compare_player,
+                                 &is_player);
+        if (!is_player)
+                return 0;
+        calls = graph_calls(d->calls, &n_calls);
+        first = sorted_position(&caller, calls, n_calls, sizeof *calls, compare_caller, &unused);
+        for (last = first; last < n_calls && calls[last].caller == caller; last++)
+                ;
+        *ret = &calls[first];
+        return last - first;
 }
 
 const char *path_name(const struct daemon *d, size_t i_path)

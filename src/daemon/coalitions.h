@@ -27,6 +27,10 @@ struct coalition_findings {
 
 void coalition_find(const struct epoch_coalition *c, struct coalition_findings *ret);
 
+/* The calls that a service makes on the paths of the last decision, side by side; callees are indices into
+ * daemon.players. Return: how many. Cost: O(log n). */
+size_t calls_of(const struct daemon *d, const struct service *s, const struct call **ret);
+
 const char *path_name(const struct daemon *d, size_t i_path);
 /* CPU of one request on all services of a path, ms; 1 ms each is assumed where it is not measured. */
 double path_cpu_ms(const struct daemon *d, size_t i_path);

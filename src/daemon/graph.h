@@ -60,10 +60,3 @@ struct epoch_graph *graph_epoch(struct graph *g);
 const char *const *graph_path_names(const struct graph *g);
 /* Who calls whom, each pair once, with the weight of the paths that the call is on; as long valid. */
 const struct call *graph_calls(const struct graph *g, size_t *ret_n_calls);
-
-/* What people call a player: its section, or its unit where the section is for many. The text id of a
- * coalition is that of its first member. */
-static inline const char *graph_player_name(const struct graph_player *p)
-{
-        return p->config->is_pattern ? p->unit : p->config->name;
-}

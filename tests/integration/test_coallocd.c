@@ -781,6 +781,10 @@ static void coalition_makes_its_path_faster_and_takes_from_nobody_else(void)
         REQUIRE_TEXT(h, daemon_host_text(h, NULL, "Tier"), "congested");
         REQUIRE_TEXT(h, daemon_host_text(h, "path-db.slice", "CoalitionId"), "cart");
         REQUIRE_TEXT(h, daemon_host_text(h, "path-other.slice", "CoalitionId"), "");
+        REQUIRE(h, daemon_host_calls(h, "path-web.slice", "cart"));
+        REQUIRE(h, daemon_host_calls(h, "path-cart.slice", "db"));
+        REQUIRE(h, daemon_host_calls(h, "path-db.slice", NULL));
+        REQUIRE(h, daemon_host_calls(h, "path-other.slice", NULL));
         REQUIRE(h, daemon_host_listed(h, "ListCoalitions", "cart", "Formed") == 1);
         REQUIRE(h, daemon_host_listed(h, "ListCoalitions", "cart", "Stable") == 1);
         daemon_host_epochs(h, 2);

@@ -314,6 +314,23 @@ double daemon_host_real(struct daemon_host *h, const char *unit, const char *pro
         return number;
 }
 
+bool daemon_host_calls(struct daemon_host *h, const char *unit, const char *callee)
+{
+        sd_bus_message *reply = get(h, unit, "Calls");
+        bool is_only_call;
+        char **names = NULL;
+
+        MUST(h, sd_bus_message_enter_container(reply, 'v', "as"));
+        MUST(h, sd_bus_message_read_strv(reply, &names));
+        is_only_call = callee ? names && names[0] && strcmp(names[0], callee) == 0 && !names[1]
+                              : !names || !names[0];
+        for (size_t i = 0; names && names[i]; i++)
+                free(names[i]);
+        free(names);
+        sd_bus_message_unref(reply);
+        return is_only_call;
+}
+
 /* One a{sv}: its Name or Id, and the number under a key. */
 static void read_dictionary(struct daemon_host *h, sd_bus_message *m, const char *wanted, const char **ret_name,
                             double *ret_number)

@@ -92,6 +92,8 @@ uint64_t daemon_host_number(struct daemon_host *h, const char *unit, const char 
 double daemon_host_real(struct daemon_host *h, const char *unit, const char *property);
 /* A number of the entry that ListPaths() or ListCoalitions() has under a name; NAN if it has none. */
 double daemon_host_listed(struct daemon_host *h, const char *method, const char *name, const char *key);
+/* Does a unit's service call that one and no other (NULL: nobody)? */
+bool daemon_host_calls(struct daemon_host *h, const char *unit, const char *callee);
 /* One of GetPrices(); NAN if there is none of that name. */
 double daemon_host_price(struct daemon_host *h, const char *name);
 /* ReportLatency(). Return: 0, or the name of the error in @reterr_name. */

@@ -283,15 +283,6 @@ START_TEST(the_star_text_is_all_between_the_first_and_the_last_wildcard)
 }
 END_TEST
 
-START_TEST(a_coalition_of_tenants_goes_by_a_unit)
-{
-        configure("[Service web]\nUnit=web_*.slice\n[Service db]\nUnit=db.slice\n");
-        ck_assert_int_eq(update("db web_a"), 1);
-        ck_assert_str_eq(graph_player_name(&players[0]), "db");
-        ck_assert_str_eq(graph_player_name(&players[1]), "web_a.slice");
-}
-END_TEST
-
 START_TEST(nothing_is_built_anew_while_nothing_changes)
 {
         configure(SHOP);
@@ -431,7 +422,6 @@ int main(void)
         tcase_add_test(t, a_tenant_without_one_of_the_services_has_its_path_all_the_same);
         tcase_add_test(t, a_path_of_tenants_is_none_while_there_is_no_tenant);
         tcase_add_test(t, the_star_text_is_all_between_the_first_and_the_last_wildcard);
-        tcase_add_test(t, a_coalition_of_tenants_goes_by_a_unit);
         tcase_add_test(t, nothing_is_built_anew_while_nothing_changes);
         tcase_add_test(t, what_was_found_out_stays_with_a_coalition_whose_members_stay);
         tcase_add_test(t, one_large_search_is_made_an_epoch);
