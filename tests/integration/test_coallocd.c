@@ -374,8 +374,8 @@ static void debug_logs_every_value_that_is_written(void)
         daemon_host_run(h, "--debug");
         WAIT(h, daemon_host_logged(h, "CPUQuota= of shop-web.slice is ") > 0);
         WAIT(h, h->n_quota_changed >= 3);
-        daemon_host_epochs(h, 1);
-        REQUIRE_NUMBER(h, daemon_host_logged(h, "CPUQuota= of "), h->n_quota_changed);
+        /* Log and signals come by different ways, neither of which waits for the other. */
+        WAIT(h, daemon_host_logged(h, "CPUQuota= of ") == h->n_quota_changed);
         stop(h);
 }
 

@@ -260,7 +260,6 @@ int main(void)
 {
         Suite *suite = suite_create("give_back");
         TCase *t = tcase_create("give_back");
-        tcase_set_timeout(t, 30);
         tcase_add_checked_fixture(t, setup, teardown);
         tcase_add_test(t, cgroup_files_and_drop_ins_are_as_before);
         tcase_add_test(t, a_foreign_quota_stays_and_the_weight_goes_back);

@@ -382,7 +382,6 @@ int main(void)
                 return EXIT_SUCCESS;
         }
         tcase_add_checked_fixture(c, setup, teardown);
-        tcase_set_timeout(c, 30);
         tcase_add_test(c, units_are_found_followed_and_set_on_a_bus);
         tcase_add_test(c, the_system_bus_is_where_the_environment_says);
         tcase_add_test(c, the_bus_never_refuses_one_call_too_many);

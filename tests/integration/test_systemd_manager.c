@@ -1044,7 +1044,6 @@ int main(void)
         TCase *c = tcase_create("socketpair");
 
         tcase_add_checked_fixture(c, setup, teardown);
-        tcase_set_timeout(c, 30);
         tcase_add_test(c, an_active_unit_is_found_with_all_its_properties);
         tcase_add_test(c, slices_services_and_scopes_are_found_and_nothing_else);
         tcase_add_test(c, an_inactive_unit_is_found_without_being_read);

@@ -223,7 +223,6 @@ int main(void)
         Suite *s = suite_create("prop_callgraph");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_checked_fixture(t, set_up, tear_down);
         tcase_add_test(t, the_search_finds_the_least_cut_of_all_partitions);
         tcase_add_test(t, the_heuristic_comes_near_the_search);

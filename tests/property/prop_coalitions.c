@@ -339,7 +339,6 @@ static Suite *suite(void)
         Suite *s = suite_create("prop_coalitions");
         TCase *epochs = tcase_create("epochs");
 
-        tcase_set_timeout(epochs, 120);
         tcase_add_test(epochs, promises_hold_with_coalitions_through_any_sequence_of_epochs);
         tcase_add_test(epochs, steady_measurements_settle_and_stay_with_coalitions);
         tcase_add_test(epochs, a_divided_coalition_is_no_worse_than_an_undivided_one);

@@ -445,8 +445,6 @@ static Suite *suite(void)
         Suite *s = suite_create("prop_enforce");
         TCase *settings = tcase_create("settings"), *transitions = tcase_create("transitions");
 
-        tcase_set_timeout(settings, 60);
-        tcase_set_timeout(transitions, 60);
         tcase_add_test(settings, a_partition_is_whole_percents_within_the_budget);
         tcase_add_test(settings, ceilings_never_bind_below_the_allocation_and_never_bind_the_satisfied);
         tcase_add_test(settings, siblings_share_in_proportion_to_their_claims);

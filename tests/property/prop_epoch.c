@@ -405,7 +405,6 @@ static Suite *suite(void)
         Suite *s = suite_create("prop_epoch");
         TCase *epochs = tcase_create("epochs");
 
-        tcase_set_timeout(epochs, 60);
         tcase_add_test(epochs, promises_hold_through_any_sequence_of_epochs);
         tcase_add_test(epochs, steady_measurements_settle_and_stay);
         tcase_add_test(epochs, rollback_goes_to_less_hardship_and_freezes);

@@ -336,7 +336,6 @@ int main(void)
         Suite *s = suite_create("prop_gate");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_test(t, the_gate_and_the_market_agree_without_sharing_code);
         tcase_add_test(t, the_potential_is_finite_never_negative_and_zero_at_the_solution);
         tcase_add_test(t, a_step_towards_the_solution_lowers_the_potential_by_its_length);

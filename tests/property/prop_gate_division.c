@@ -325,7 +325,6 @@ int main(void)
         Suite *s = suite_create("prop_gate_division");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_test(t, the_gate_and_the_solver_agree_on_the_best_division_without_sharing_code);
         tcase_add_test(t, no_division_is_better_than_what_the_gate_takes_for_best);
         tcase_add_test(t, what_a_division_loses_is_convex);

@@ -307,7 +307,6 @@ int main(void)
         Suite *s = suite_create("prop_gate_totals");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_test(t, the_gate_and_the_bargain_agree_without_sharing_code);
         tcase_add_test(t, pooling_sums_what_members_have_and_leaves_who_is_alone_as_it_was);
         tcase_add_test(t, the_potential_of_totals_is_zero_at_the_summed_solution_and_nowhere_less);

@@ -355,7 +355,6 @@ int main(void)
 {
         Suite *suite = suite_create("give_back");
         TCase *t = tcase_create("give_back");
-        tcase_set_timeout(t, 120);
         tcase_add_test(t, everything_is_given_back_whatever_happened);
         suite_add_tcase(suite, t);
         return testing_run(suite);

@@ -357,7 +357,6 @@ int main(void)
         Suite *s = suite_create("prop_market");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_test(t, sum_stays_within_capacity_and_nothing_is_left_that_somebody_may_have);
         tcase_add_test(t, every_tier_keeps_its_promises);
         tcase_add_test(t, the_order_of_players_does_not_matter);

@@ -197,7 +197,6 @@ int main(void)
         Suite *s = suite_create("prop_price");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_test(t, services_that_yield_at_the_border_of_a_tier_settle);
         tcase_add_test(t, yielding_follows_a_step_of_demand_and_ends_with_it);
         tcase_add_test(t, with_the_price_of_their_own_yielding_they_would_swing);

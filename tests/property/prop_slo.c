@@ -305,7 +305,6 @@ int main(void)
         tcase_add_test(gain, demand_is_where_the_urge_is_as_asked_whatever_the_hint);
         suite_add_tcase(s, gain);
 
-        tcase_set_timeout(bargain, 60);
         tcase_add_test(bargain, shares_add_up_and_everybody_between_its_bounds_has_the_same_marginal_gain);
         tcase_add_test(bargain, nobody_gets_more_with_a_target_than_without);
         tcase_add_test(bargain, more_to_share_harms_nobody_and_lowers_the_price);

@@ -247,7 +247,6 @@ int main(void)
         Suite *s = suite_create("prop_waterfill");
         TCase *t = tcase_create("properties");
 
-        tcase_set_timeout(t, 60);
         tcase_add_test(t, kkt_conditions_hold_to_a_billionth);
         tcase_add_test(t, nashs_axioms_hold);
         tcase_add_test(t, no_transfer_raises_the_nash_product);

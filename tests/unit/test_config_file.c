@@ -1013,7 +1013,6 @@ int main(void)
         TCase *tc = tcase_create("config_file");
         int n_keys = (int)n_config_keys;
 
-        tcase_set_timeout(tc, 30);
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, missing_file_means_defaults_and_says_so);
         tcase_add_test(tc, defaults_are_those_of_the_product);

@@ -409,7 +409,6 @@ int main(void)
         TCase *t = tcase_create("graph");
 
         tcase_add_checked_fixture(t, setup, teardown);
-        tcase_set_timeout(t, 30);
         tcase_add_test(t, paths_follow_from_calls);
         tcase_add_test(t, declared_paths_take_their_place);
         tcase_add_test(t, a_service_that_a_path_names_twice_is_on_it_once);

@@ -97,9 +97,12 @@ cp /etc/nginx/nginx.conf /run/lab/nginx.conf
 diag "$(coallocctl prices --header)"
 path=$(coallocctl prices --json | jq -r '.paths[0].name')
 ok "the example script writes the header of a path" sh "$script" --once /etc/nginx/coalloc "$path"
-sed -i "s#location /health#location /price { include /etc/nginx/coalloc/price-$path.conf; proxy_pass http://127.0.0.1:8001; }
-        location /health#; s#^    server {#    server { listen 127.0.0.1:8001; return 200 \"\$http_x_price_cpu\"; }
-    server {#" /etc/nginx/nginx.conf
+awk -v path="$path" '
+    /^    server/ { print "    server { listen 127.0.0.1:8001; return 200 \"$http_x_price_cpu\"; }" }
+    /location .health/ { print "        location /price {"
+                         print "            include /etc/nginx/coalloc/price-" path ".conf;"
+                         print "            proxy_pass http://127.0.0.1:8001;\n        }" }
+    { print }' /run/lab/nginx.conf >/etc/nginx/nginx.conf
 ok "nginx takes the include" systemctl reload nginx
 ok "and the service behind it is told the price" wait_for 20 is_told_a_price
 diag "$(get /price)"
