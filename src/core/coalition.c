@@ -27,16 +27,17 @@ void coalition_plan(const struct worth_game *g, double epsilon, struct coalition
         (void)worth_divide(g, all_members(g), pool, ret->x_milli, &ret->price);
         ret->worth = worth_of(g, all_members(g));
         ret->certificate = stability_certificate(g, ret->x_milli, ret->price);
-        ret->is_certified = ret->certificate <= epsilon + stability_tolerance(ret->worth);
+        ret->is_certified = ret->certificate <=
+                            epsilon + stability_tolerance(ret->worth) + stability_noise(g, ret->price);
 }
 
 /* Every subset is looked at. A division that creates CPU is no division, whatever its payoffs are. */
-static int enumerate(const struct worth_game *g, double certificate, double epsilon,
+static int enumerate(const struct worth_game *g, double certificate, double epsilon, double noise,
                      unsigned max_iterations, struct coalition_scratch *scratch,
                      struct coalition_value *v)
 {
         struct stability found;
-        bool is_division = isfinite(certificate);
+        bool is_division = isfinite(certificate), is_best;
         double sum = 0;
         int r;
 
@@ -46,17 +47,19 @@ static int enumerate(const struct worth_game *g, double certificate, double epsi
         r = shapley_exact(scratch->worth, g->n, v->shapley);
         if (r < 0)
                 return r;
-        r = stability_check(scratch->worth, g->n, v->imputation, epsilon, &found);
-        if (r < 0)
-                return -EDOM;           /* a plan with amounts or a price that are none */
-
         v->worth = scratch->worth[all_members(g)];
         v->is_exact = true;
         for (unsigned i = 0; i < g->n; i++)
                 sum += v->imputation[i];
+        is_best = fabs(sum - v->worth) <= stability_tolerance(v->worth) + noise;
+        for (unsigned i = 0; i < g->n && is_best; i++)  /* rounding, nobody's more than another's */
+                v->imputation[i] += (v->worth - sum) / g->n;
+        r = stability_check(scratch->worth, g->n, v->imputation, epsilon, &found);
+        if (r < 0)
+                return -EDOM;           /* a plan with amounts or a price that are none */
         if (found.max_excess > epsilon + stability_tolerance(v->worth)) {
                 v->blocking = found.blocking;
-                if (is_division && fabs(sum - v->worth) <= stability_tolerance(v->worth) &&
+                if (is_division && is_best &&
                     stability_repair(scratch->worth, g->n, epsilon, max_iterations, scratch->more,
                                      v->imputation) == 0) {
                         v->is_repaired = true;
@@ -98,14 +101,15 @@ int coalition_assess(const struct worth_game *g, const struct coalition_plan *pl
                      struct coalition_scratch *scratch, struct coalition_value *ret)
 {
         double certificate = stability_certificate(g, plan->x_milli, plan->price);
+        double noise = stability_noise(g, plan->price);
         struct coalition_value v = { .epoch = epoch, .seed = seed };
         int r;
 
         stability_competitive(g, plan->x_milli, plan->price, v.imputation);
         if (g->n <= COALITION_EXACT_MAX)
-                r = enumerate(g, certificate, epsilon, max_iterations, scratch, &v);
+                r = enumerate(g, certificate, epsilon + noise, noise, max_iterations, scratch, &v);
         else
-                r = sample(g, certificate, epsilon, seed, &v);
+                r = sample(g, certificate, epsilon + noise, seed, &v);
         if (r < 0)
                 return r;
         *ret = v;

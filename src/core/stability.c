@@ -3,6 +3,7 @@
 #include "core/stability.h"
 
 #include <errno.h>
+#include <float.h>
 
 /* A sweep of the repair that moves no payoff by more than this, relative to v(N), was the last: an order of
  * magnitude above what rounding keeps moving. */
@@ -16,6 +17,9 @@
 /* Sums of amounts agree, and amounts lie in their boxes, up to so much of themselves and a milli. */
 #define AMOUNT_ROUNDING 1e-9
 
+/* Roundings that may pile up in a sum over members, each of a term's own size. */
+#define ROUNDINGS 16
+
 /* ---- the competitive price ---------------------------------------------------------------------- */
 
 /* U(to) - U(from). Without the time that no CPU shortens: the difference would drown in it. */
@@ -25,6 +29,15 @@ static double gain_of(const struct member *m, double from_milli, double to_milli
 
         own.other_ms = 0;
         return m->importance * (latency_ms(&own, from_milli) - latency_ms(&own, to_milli));
+}
+
+double stability_noise(const struct worth_game *g, double price)
+{
+        double size = 0;
+
+        for (unsigned i = 0; i < g->n; i++)
+                size += g->curves[i].held_cost + price * g->members[i].entitlement_milli;
+        return ROUNDINGS * DBL_EPSILON * size;
 }
 
 void stability_competitive(const struct worth_game *g, const double x_milli[], double price,

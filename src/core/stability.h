@@ -22,6 +22,10 @@ static inline double stability_tolerance(double worth)
         return 1e-7 * fmax(1, fabs(worth));
 }
 
+/* What rounding may make of a sum of this game's utilities or payoffs: differences of large costs, and amounts
+ * times a price. Nobody leaves a coalition, and none is called unstable, for less than that. */
+double stability_noise(const struct worth_game *g, double price);
+
 /* y of the grand coalition's division. Sums to v(N) where that division is the best one. */
 void stability_competitive(const struct worth_game *g, const double x_milli[], double price,
                            double ret_payoff[]);

@@ -108,6 +108,37 @@ START_TEST(a_division_that_creates_cpu_is_not_stable)
 }
 END_TEST
 
+/* Important queues that have long run over cost so much that rounding alone exceeds any fixed tolerance. */
+START_TEST(roundings_of_large_costs_are_no_instability)
+{
+        struct testing_random r = { testing_seed() };
+
+        for (int k = 0; k < 2000; k++) {
+                struct member members[8];
+                unsigned n = (unsigned)testing_random_int(&r, 2, 8);
+
+                for (unsigned i = 0; i < n; i++) {
+                        double load = exp(testing_random_double(&r, 3, 11));
+                        double held = load * testing_random_double(&r, 0.01, 1.2);
+
+                        members[i] = (struct member){
+                                .latency = latency_from_load(load, exp(testing_random_double(&r, 5, 20))),
+                                .importance = exp(testing_random_double(&r, 0, 12)),
+                                .entitlement_milli = held,
+                                .least_milli = fmin(held, load),
+                                .most_milli = 2e5,
+                        };
+                }
+                ck_assert_int_eq(worth_game_init(&g, members, n), 0);
+                coalition_plan(&g, 0, &plan);
+                ck_assert(plan.is_certified);
+                ck_assert_int_eq(assess(0), 0);
+                ck_assert(v.is_stable && !v.is_repaired);
+                ck_assert_uint_eq(v.blocking, 0);
+        }
+}
+END_TEST
+
 START_TEST(sixteen_members_are_enumerated)
 {
         setup_many(COALITION_EXACT_MAX);
@@ -173,6 +204,7 @@ int main(void)
         tcase_add_test(t, a_wrong_price_is_repaired_by_credits_alone);
         tcase_add_test(t, a_division_that_is_not_the_best_is_neither_stable_nor_repaired);
         tcase_add_test(t, a_division_that_creates_cpu_is_not_stable);
+        tcase_add_test(t, roundings_of_large_costs_are_no_instability);
         tcase_add_test(t, sixteen_members_are_enumerated);
         tcase_add_test(t, more_members_are_certified_and_sampled);
         tcase_add_test(t, a_plan_without_numbers_leaves_the_value_alone);
