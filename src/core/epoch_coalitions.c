@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "core/demand.h"
 #include "core/ledger.h"
 
 /* Subsets that the valuations of one epoch may look at in all: as many as one coalition of
@@ -86,28 +87,30 @@ static double own_latency(const struct latency_model *m, double x_milli)
         return latency_ms(m, x_milli) - m->other_ms;
 }
 
-/* A path's target is shared out over its services in proportion to their modelled latency, at what they
- * hold. Who has a stricter target of its own keeps that. */
+/* For the sharing of a path's target: its latency, had it what its load alone makes its need. Not at what
+ * it holds: who is fast today would have the stricter target tomorrow, the larger need, and be faster
+ * still, until one service held it all. */
+static double reference_latency(const struct latency_model *m)
+{
+        return own_latency(m, DEMAND_MARGIN * m->load_milli);
+}
+
+/* A path's target is shared out over its services in proportion to their modelled latency. Who has a
+ * stricter target of its own keeps that. */
 static void share_out_target(struct epoch_run *e, size_t p)
 {
         const struct callgraph_paths *paths = &e->graph->paths;
         struct epoch_workspace *w = e->w;
         double sum = 0;
 
-        for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++) {
-                const struct epoch_service *s = &e->services[paths->members[k]];
-
-                sum += own_latency(&w->latency[paths->members[k]],
-                                   is_newcomer(s) ? s->need_milli : (double)s->recent_milli[0]);
-        }
+        for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++)
+                sum += reference_latency(&w->latency[paths->members[k]]);
         for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++) {
                 size_t i = paths->members[k];
-                const struct epoch_service *s = &e->services[i];
-                double own = own_latency(&w->latency[i],
-                                         is_newcomer(s) ? s->need_milli : (double)s->recent_milli[0]);
-                double target_ms = w->latency[i].other_ms + e->graph->path[p].target_ms * own / sum;
+                double part = reference_latency(&w->latency[i]) / sum;
+                double target_ms = w->latency[i].other_ms + e->graph->path[p].target_ms * part;
 
-                if (is_measured(s) && target_ms > 0 && isfinite(target_ms) &&
+                if (is_measured(&e->services[i]) && target_ms > 0 && isfinite(target_ms) &&
                     (w->slo[i].target_ms <= 0 || target_ms < w->slo[i].target_ms))
                         w->slo[i].target_ms = target_ms;
         }

@@ -133,14 +133,11 @@ def targets_of(q, paths, models):
     """The target that everybody bargains with, None without: its own, or its part of a path's. Only a
     latency that is measured can be held against one."""
     services = q["services"]
-    has_previous = any(s.get("quota_milli") is not None for s in services)
-    held = [math.floor(s.get("quota_milli") or 0) if has_previous
-            else s.get("need_milli", s.get("baseline_milli", 0)) for s in services]
     targets = [s.get("latency_target_ms") if is_measured(s) else None for s in services]
     for on_path, _, target in paths:
         if target is None:
             continue
-        own = {i: models[i].own(held[i]) for i in on_path}
+        own = {i: models[i].own(1.15 * models[i].load) for i in on_path}
         for i in on_path:
             if is_measured(services[i]):
                 part = models[i].other + target * own[i] / sum(own.values())

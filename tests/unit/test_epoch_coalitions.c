@@ -264,6 +264,30 @@ START_TEST(the_target_of_a_path_is_shared_out_by_modelled_latency)
 }
 END_TEST
 
+/* Else whoever is ahead gets the stricter part, needs more for it, and gets further ahead. */
+START_TEST(the_part_of_a_path_target_does_not_follow_what_its_service_holds)
+{
+        static const int64_t held_milli[] = { 560, 1000, 2500 };
+        struct epoch_fixture f;
+
+        for (size_t k = 0; k < 3; k++) {
+                crowded_path(&f);
+                f.paths[0].target_ms = 100;
+                for (size_t i = 0; i < 3; i++) {
+                        struct latency_model m = latency_from_load(500, i == 0 ? 20000 : 10000);
+
+                        f.services[i].load_milli = 500;
+                        f.services[i].recent_milli[0] = i == 2 ? held_milli[k] : 1000;
+                        measured(&f.services[i], latency_ms(&m, (double)f.services[i].recent_milli[0]),
+                                 (double)f.services[i].recent_milli[0]);
+                }
+                epoch_fixture_pass(&f);
+                ck_assert_double_eq_tol(f.decisions[0].target_ms, 50, 1e-9);
+                ck_assert_double_eq_tol(f.decisions[2].target_ms, 25, 1e-9);
+        }
+}
+END_TEST
+
 START_TEST(time_spent_in_called_services_is_not_put_down_to_the_caller)
 {
         struct epoch_fixture f;
@@ -514,6 +538,7 @@ static Suite *suite(void)
         tcase_add_test(targets, a_target_that_is_met_releases_cpu_to_others);
         tcase_add_test(targets, a_target_without_a_measurement_changes_nothing);
         tcase_add_test(targets, the_target_of_a_path_is_shared_out_by_modelled_latency);
+        tcase_add_test(targets, the_part_of_a_path_target_does_not_follow_what_its_service_holds);
         tcase_add_test(targets, time_spent_in_called_services_is_not_put_down_to_the_caller);
         tcase_add_test(targets, too_few_iterations_leave_the_state_as_it_was);
         suite_add_tcase(s, targets);
