@@ -263,16 +263,25 @@ static void estimate_all(struct daemon *d)
         }
 }
 
+/* Its own, or its part of a path's. Parts are those of the last epoch: they depend on loads and reports
+ * alone, so nothing runs in a circle. */
+static double target_of(const struct service *s, const struct epoch_service *in)
+{
+        double last_ms = s->has_decision ? s->decision.target_ms : 0;
+
+        return last_ms > 0 && (in->target_ms <= 0 || last_ms < in->target_ms) ? last_ms : in->target_ms;
+}
+
 /* What its load needs may be too little for its target: a queue needs room. */
 static void raise_need_for_target(struct service *s, const struct epoch_service *in, double sensitivity_per_ms)
 {
         double most_milli = fmin(in->max_milli, in->bound_milli), need_milli;
         struct slo slo = {
-                .target_ms = in->target_ms,
+                .target_ms = target_of(s, in),
                 .steepness_per_ms = sensitivity_per_ms,
         };
 
-        if (in->target_ms <= 0 || in->latency_ms <= 0 || !s->estimate.is_known ||
+        if (slo.target_ms <= 0 || in->latency_ms <= 0 || !s->estimate.is_known ||
             latency_calibrate(in->load_milli, in->other_ms, in->latency_ms, in->latency_at_milli, &slo.latency) < 0)
                 return;
         need_milli = fmin(slo_need_milli(&slo), most_milli);

@@ -117,7 +117,7 @@ static void say_demand(json_object *out, const struct service *s)
                 break;
         case DEMAND_LATENCY_TARGET:
                 say(out, "Its load needs less, but it answered in %s while it held %s, and its target is %s: by the model it meets nine tenths of that with %s, so that is its need.",
-                    MS(s->input.latency_ms), CPU(s->input.latency_at_milli), MS(s->input.target_ms),
+                    MS(s->input.latency_ms), CPU(s->input.latency_at_milli), MS(s->decision.target_ms),
                     CPU(e->need_milli));
                 break;
         case DEMAND_AT_MAX:

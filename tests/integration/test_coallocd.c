@@ -929,6 +929,26 @@ static void latency_reports_are_checked_used_and_go_stale(void)
         stop(h);
 }
 
+/* A path's target is for its services what one of their own is: with less they would only give CPU away for
+ * it. */
+static void path_target_raises_what_its_services_need(void)
+{
+        struct daemon_host *h = callers("");
+        char name[128] = "";
+
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS
+                                 "[Path buy]\nServices=web cart db\nLatencyTargetSec=20ms\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        for (int i = 0; i < 4; i++) {
+                REQUIRE(h, daemon_host_report(h, "web", 0.08, 0, name) == 0);
+                daemon_host_epochs(h, 1);
+        }
+        REQUIRE_TEXT(h, daemon_host_text(h, "path-web.slice", "NeedReason"), "latency-target");
+        REQUIRE(h, says(h, "Explain", "web", "and its target is"));
+        stop(h);
+}
+
 static void bargain_that_is_not_solved_in_time_changes_nothing_and_says_so(void)
 {
         struct daemon_host *h = callers("");
@@ -1171,6 +1191,7 @@ static const struct {
         CASE(unit_without_data_is_given_back_after_four_epochs),
         CASE(coalition_makes_its_path_faster_and_takes_from_nobody_else),
         CASE(latency_reports_are_checked_used_and_go_stale),
+        CASE(path_target_raises_what_its_services_need),
         CASE(coalitions_follow_services_that_come_and_go),
         CASE(bargain_that_is_not_solved_in_time_changes_nothing_and_says_so),
         CASE(nothing_is_logged_or_written_on_every_epoch),
