@@ -52,6 +52,7 @@ struct epoch_service {
         double need_milli;
         double load_milli;              /* the last one known, 0 if none is */
         double hardship;                /* 0..1 */
+        bool is_elastic;                /* takes what is spare: its load is no queue's (demand.h) */
         bool is_known;                  /* false: keeps what it has */
         double latency_ms;              /* reported and fresh; 0: none */
         double latency_at_milli;        /* what it held when that was measured */

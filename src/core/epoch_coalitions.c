@@ -59,6 +59,13 @@ int epoch_read_graph(struct epoch_run *e)
 
 /* ---- latency ----------------------------------------------------------------------------------- */
 
+/* What its latency model counts as load. Who takes whatever is spare would by its use alone be the longest
+ * queue of its coalition, and have what the others hold above theirs. */
+static double queueing_milli(const struct epoch_service *s)
+{
+        return s->is_elastic ? fmin(s->load_milli, s->need_milli) : s->load_milli;
+}
+
 static bool is_measured(const struct epoch_service *s)
 {
         return s->is_known && s->latency_ms > 0;
@@ -125,11 +132,11 @@ void epoch_model_latency(struct epoch_run *e)
 
                 w->slo[i] = (struct slo){ .steepness_per_ms = e->rules->sensitivity_per_ms };
                 if (is_measured(s)) {
-                        (void)latency_calibrate(s->load_milli, s->other_ms, s->latency_ms,
+                        (void)latency_calibrate(queueing_milli(s), s->other_ms, s->latency_ms,
                                                 s->latency_at_milli, &w->latency[i]);
                         w->slo[i].target_ms = s->target_ms;
                 } else {
-                        w->latency[i] = latency_from_load(s->load_milli, LATENCY_WORK_NOMINAL_MILLI_MS);
+                        w->latency[i] = latency_from_load(queueing_milli(s), LATENCY_WORK_NOMINAL_MILLI_MS);
                 }
         }
         for (size_t c = 0; c < e->graph->n_coalitions; c++) {
@@ -140,7 +147,7 @@ void epoch_model_latency(struct epoch_run *e)
                         size_t i = member_of(e->graph, coalition, k);
 
                         if (!is_measured(&e->services[i]))
-                                w->latency[i] = latency_from_load(e->services[i].load_milli, work);
+                                w->latency[i] = latency_from_load(queueing_milli(&e->services[i]), work);
                 }
         }
         for (size_t p = 0; p < e->graph->paths.n_paths; p++)
@@ -163,7 +170,7 @@ static struct member member_from(const struct epoch_run *e, size_t i)
                 .latency = e->w->latency[i],
                 .importance = e->w->importance[i],
                 .entitlement_milli = entitlement,
-                .least_milli = fmin(entitlement, fmax(e->w->players[i].floor_milli, s->load_milli)),
+                .least_milli = fmin(entitlement, fmax(e->w->players[i].floor_milli, queueing_milli(s))),
                 .most_milli = fmax(entitlement, e->w->players[i].max_milli),
         };
 }

@@ -281,7 +281,7 @@ static void raise_need_for_target(struct service *s, const struct epoch_service 
                 .steepness_per_ms = sensitivity_per_ms,
         };
 
-        if (slo.target_ms <= 0 || in->latency_ms <= 0 || !s->estimate.is_known ||
+        if (slo.target_ms <= 0 || in->latency_ms <= 0 || !s->estimate.is_known || s->estimate.is_elastic ||
             latency_calibrate(in->load_milli, in->other_ms, in->latency_ms, in->latency_at_milli, &slo.latency) < 0)
                 return;
         need_milli = fmin(slo_need_milli(&slo), most_milli);
@@ -313,6 +313,7 @@ static void gather_players(struct daemon *d)
                         .elasticity = s->config->elasticity,
                         .load_milli = s->estimate.load_milli,
                         .hardship = s->estimate.hardship,
+                        .is_elastic = s->estimate.is_elastic,
                         /* A service that is starting is not stale: its grace is its need. */
                         .is_known = s->estimate.is_known || s->estimate.reason == DEMAND_STARTING,
                         .latency_ms = report_latency_ms(s),

@@ -81,6 +81,26 @@ START_TEST(nobody_gives_what_its_own_load_needs)
 }
 END_TEST
 
+/* A batch job on a path would swallow whatever CPU its neighbours hold. */
+START_TEST(who_takes_what_is_spare_takes_nothing_that_a_queue_needs)
+{
+        struct epoch_fixture f;
+
+        epoch_fixture_init(&f);
+        epoch_fixture_add(&f, 0, 690);
+        epoch_fixture_add(&f, 0, 690);
+        epoch_fixture_add(&f, 100, 100)->load_milli = 3000;
+        f.services[2].is_elastic = true;
+        epoch_fixture_add(&f, 0, 1500);
+        epoch_fixture_add_path(&f, 1, 0, 3);
+        epoch_fixture_add_coalition(&f, 0, 3);
+        epoch_fixture_pass(&f);
+        for (size_t i = 0; i < 3; i++)          /* above what each of them needs at all */
+                ck_assert_double_eq_tol((double)f.decisions[i].alloc_milli - (i < 2 ? 600 : 100),
+                                        (double)f.coalitions[0].total_milli / 3 - 1300 / 3.0, 1);
+}
+END_TEST
+
 START_TEST(an_unknown_member_keeps_what_it_has_and_stands_aside)
 {
         struct epoch_fixture f;
@@ -529,6 +549,7 @@ static Suite *suite(void)
         tcase_add_test(division, members_pool_what_they_hold_and_their_path_gets_faster);
         tcase_add_test(division, loads_alone_are_divided_by_the_square_root_rule);
         tcase_add_test(division, nobody_gives_what_its_own_load_needs);
+        tcase_add_test(division, who_takes_what_is_spare_takes_nothing_that_a_queue_needs);
         tcase_add_test(division, an_unknown_member_keeps_what_it_has_and_stands_aside);
         tcase_add_test(division, frozen_coalitions_hold);
         tcase_add_test(division, who_gives_earns_credit_and_who_gets_spends_it);
