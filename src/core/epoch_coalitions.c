@@ -131,13 +131,13 @@ void epoch_model_latency(struct epoch_run *e)
                 const struct epoch_service *s = &e->services[i];
 
                 w->slo[i] = (struct slo){ .steepness_per_ms = e->rules->sensitivity_per_ms };
-                if (is_measured(s)) {
-                        (void)latency_calibrate(queueing_milli(s), s->other_ms, s->latency_ms,
-                                                s->latency_at_milli, &w->latency[i]);
+                /* What is out of all proportion is no measurement. */
+                if (is_measured(s) &&
+                    latency_calibrate(queueing_milli(s), s->other_ms, s->latency_ms, s->latency_at_milli,
+                                      &w->latency[i]) == 0)
                         w->slo[i].target_ms = s->target_ms;
-                } else {
+                else
                         w->latency[i] = latency_from_load(queueing_milli(s), LATENCY_WORK_NOMINAL_MILLI_MS);
-                }
         }
         for (size_t c = 0; c < e->graph->n_coalitions; c++) {
                 const struct epoch_coalition *coalition = &e->graph->coalitions[c];

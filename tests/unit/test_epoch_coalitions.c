@@ -321,6 +321,23 @@ START_TEST(time_spent_in_called_services_is_not_put_down_to_the_caller)
 }
 END_TEST
 
+START_TEST(a_latency_out_of_all_proportion_counts_as_none)
+{
+        struct epoch_fixture f, without;
+
+        crowded_path(&without);
+        epoch_fixture_pass(&without);
+        crowded_path(&f);
+        f.services[1].target_ms = 100;
+        measured(&f.services[1], 1e308, 1e9);
+        measured(&f.services[3], 1e308, 1e9);
+        epoch_fixture_pass(&f);
+        for (size_t i = 0; i < f.n; i++)
+                ck_assert_int_eq(f.decisions[i].alloc_milli, without.decisions[i].alloc_milli);
+        ck_assert_double_eq(f.decisions[3].latency.work_milli_ms, LATENCY_WORK_NOMINAL_MILLI_MS);
+}
+END_TEST
+
 START_TEST(too_few_iterations_leave_the_state_as_it_was)
 {
         struct epoch_fixture f;
@@ -561,6 +578,7 @@ static Suite *suite(void)
         tcase_add_test(targets, the_target_of_a_path_is_shared_out_by_modelled_latency);
         tcase_add_test(targets, the_part_of_a_path_target_does_not_follow_what_its_service_holds);
         tcase_add_test(targets, time_spent_in_called_services_is_not_put_down_to_the_caller);
+        tcase_add_test(targets, a_latency_out_of_all_proportion_counts_as_none);
         tcase_add_test(targets, too_few_iterations_leave_the_state_as_it_was);
         suite_add_tcase(s, targets);
         tcase_add_test(prices, a_request_costs_the_price_of_the_cpu_that_it_takes);
