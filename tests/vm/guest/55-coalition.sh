@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # limit: 420 s
 #
-# A path of real services beside a hog: coalitions in alternating periods with none, the customers'
+# A path of real services beside a hog, with baselines that somebody guessed wrong: the database holds
+# what the application server lacks. Coalitions in alternating periods with none, the customers'
 # end-to-end latency as measured; prices reach requests through nginx.
 . /lab/guest/lib.sh
 . /lab/guest/daemon.sh
@@ -19,16 +20,16 @@ MaxCoalitionSize=$1
 [Service web]
 Unit=shop-web.slice
 Calls=app
-Baseline=25%
+Baseline=15%
 
 [Service app]
 Unit=shop-app.slice
 Calls=db
-Baseline=35%
+Baseline=20%
 
 [Service db]
 Unit=shop-db.slice
-Baseline=25%
+Baseline=50%
 
 [Service batch]
 Unit=batch.slice
@@ -66,7 +67,8 @@ look
 diag "$(jq -c '[.services[] | select(.managed) | {name, coalition, alloc_milli, credit}]' /run/lab/status.json)"
 ok "explain tells what the coalition moved" sh -c 'coallocctl explain app | grep -qi coalition'
 
-# Two periods of each, alternating; the same arrivals (seed) in every period.
+# Two periods of each, alternating; the same arrivals (seed) in every period. Latencies are reported, not
+# judged: of two hundred requests on an emulated machine none is a proof.
 for size in 1 8 1 8; do
     conf $size
     ok "MaxCoalitionSize=$size is accepted" systemctl reload coallocd
