@@ -52,6 +52,10 @@ static struct {
         struct gate_record records[1000];
         struct epoch_service services[N_MAX];
         struct epoch_decision decisions[N_MAX];
+        struct latency_model served_by[N_MAX];  /* how the services of an epoch really behave */
+        struct epoch_coalition epoch_coalitions[N_MAX / N_MEMBERS];
+        struct epoch_path paths[N_MAX / N_MEMBERS];
+        size_t path_first[N_MAX / N_MEMBERS + 1], on_path[N_MAX];
         struct epoch_workspace workspace;
         void *workspace_buffer;
 
@@ -67,14 +71,28 @@ static struct market_scratch scratch = { b.order, b.scratch_bound, b.scratch_sha
 static struct market_tier_view view = { b.lower, b.upper, b.view_weight, b.view_gain,
                                         b.rounding_weight };
 
-static void prepare_epoch(size_t n)
+/* Neighbours share a path and a coalition. */
+static void prepare_graph(size_t n)
+{
+        for (size_t c = 0; c < n / N_MEMBERS; c++) {
+                b.paths[c] = (struct epoch_path){ .weight = 1 + (double)(c % 3) };
+                b.epoch_coalitions[c] = (struct epoch_coalition){ .first = c * N_MEMBERS, .n = N_MEMBERS, .id = c };
+                b.path_first[c + 1] = (c + 1) * N_MEMBERS;
+        }
+        for (size_t i = 0; i < n; i++)
+                b.on_path[i] = i;
+}
+
+static void prepare_epoch(size_t n, struct testing_random *r)
 {
         epoch_state_init(&b.epoch, b.records, sizeof b.records / sizeof b.records[0]);
-        b.workspace_buffer = realloc(b.workspace_buffer, epoch_workspace_size(n, 1, 0));
+        b.workspace_buffer = realloc(b.workspace_buffer, epoch_workspace_size(n, 1, N_MEMBERS));
         if (!b.workspace_buffer)
                 exit(EXIT_FAILURE);
-        epoch_workspace_init(&b.workspace, b.workspace_buffer, n, 1, 0);
-        for (size_t i = 0; i < n; i++)
+        epoch_workspace_init(&b.workspace, b.workspace_buffer, n, 1, N_MEMBERS);
+        for (size_t i = 0; i < n; i++) {
+                b.served_by[i] = latency_from_load(b.players[i].need_milli / 2,
+                                                   testing_random_double(r, 100, 1e5));
                 b.services[i] = (struct epoch_service){
                         .floor_milli = b.players[i].floor_milli,
                         .baseline_milli = b.players[i].baseline_milli,
@@ -82,10 +100,12 @@ static void prepare_epoch(size_t n)
                         .bound_milli = INFINITY,
                         .weight = b.players[i].weight,
                         .need_milli = b.players[i].need_milli,
-                        .load_milli = b.players[i].need_milli / 1.15,
+                        .load_milli = b.served_by[i].load_milli,
                         .is_known = true,
                         .recent_milli = { -1, -1, -1, -1 },
                 };
+        }
+        prepare_graph(n);
 }
 
 /* A load within the box, and a target that is met somewhere around the need. */
@@ -134,7 +154,7 @@ static void prepare(size_t n)
         b.amount = floor(b.amount);
         b.capacity = floor(b.capacity);
         prepare_gains(n, &r);
-        prepare_epoch(n);
+        prepare_epoch(n, &r);
 }
 
 static int run_waterfill_solve(size_t n)
@@ -274,7 +294,7 @@ static int run_gate_divisions(size_t n)
 }
 
 /* A whole epoch as the daemon decides it; every time on what the last one left, with needs that moved. */
-static int run_epoch(enum enforce enforce, size_t n)
+static int run_epoch(enum enforce enforce, struct epoch_graph *graph, size_t n)
 {
         static const struct enforce_group root = { .parent = ENFORCE_NO_GROUP };
         struct epoch_rules rules = { .capacity_milli = b.capacity, .spare = 1, .enforce = enforce,
@@ -283,26 +303,47 @@ static int run_epoch(enum enforce enforce, size_t n)
         unsigned root_weight;
         int r;
 
-        r = epoch_decide(&b.epoch, &rules, b.services, n, NULL, &root, 1, &b.workspace, b.decisions,
+        r = epoch_decide(&b.epoch, &rules, b.services, n, graph, &root, 1, &b.workspace, b.decisions,
                          &root_weight, &outcome);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                b.services[i].recent_milli[0] = b.decisions[i].alloc_milli;
-                b.services[i].need_milli = b.players[i].need_milli *
-                                           ((i + b.epoch.epoch) % 2 ? 0.9 : 1.0);
+                struct epoch_service *s = &b.services[i];
+
+                s->recent_milli[0] = b.decisions[i].alloc_milli;
+                s->latency_at_milli = (double)b.decisions[i].alloc_milli;
+                s->latency_ms = latency_ms(&b.served_by[i], s->latency_at_milli);
+                s->need_milli = b.players[i].need_milli * ((i + b.epoch.epoch) % 2 ? 0.9 : 1.0);
         }
         return 0;
 }
 
 static int run_epoch_both(size_t n)
 {
-        return run_epoch(ENFORCE_BOTH, n);
+        return run_epoch(ENFORCE_BOTH, NULL, n);
 }
 
 static int run_epoch_quota(size_t n)
 {
-        return run_epoch(ENFORCE_QUOTA, n);
+        return run_epoch(ENFORCE_QUOTA, NULL, n);
+}
+
+static int run_epoch_coalitions(size_t n)
+{
+        return run_epoch(ENFORCE_BOTH, &(struct epoch_graph){
+                .paths = { .first = b.path_first, .members = b.on_path, .n_paths = n / N_MEMBERS },
+                .path = b.paths,
+                .coalitions = b.epoch_coalitions,
+                .n_coalitions = n / N_MEMBERS,
+                .members = b.on_path,
+        }, n);
+}
+
+static int run_epoch_targets(size_t n)
+{
+        for (size_t i = 1; i < n; i += 2)
+                b.services[i].target_ms = b.slo[i].target_ms;
+        return run_epoch_coalitions(n);
 }
 
 /* Services that were measured, at one and a half times their loads. */
@@ -466,6 +507,8 @@ static int bench_services(void)
                 { "the same, half step", run_gate_divisions, 0.5 },
                 { "epoch, Enforce=both", run_epoch_both, 1 },
                 { "epoch, Enforce=quota", run_epoch_quota, 1 },
+                { "epoch, coalitions of 8", run_epoch_coalitions, 1 },
+                { "the same, half with targets", run_epoch_targets, 1 },
         };
         static const size_t sizes[] = { 10, 100, 1000, 10000 };
         enum { N_ROWS = sizeof rows / sizeof rows[0], N_SIZES = sizeof sizes / sizeof sizes[0] };
