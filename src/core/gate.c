@@ -25,6 +25,11 @@
 #define HALVINGS_MAX 6
 #define POTENTIAL_TOLERANCE 1e-12
 
+/* A price is known well enough by this; what is left is divided as if all went straight in between. The
+ * margin keeps answers off the ends, whatever was rounded. */
+#define RANGE_TOLERANCE 1e-12
+#define RANGE_MARGIN 2.5e-13
+
 /* A division is known well enough when its price is known to this, or its sum: what is left changes its
  * utility by the square of that. */
 #define BRACKET_TOLERANCE 1e-12
@@ -44,34 +49,80 @@ static bool has_target(const struct gate_model *m, size_t i)
         return m->gain && !gain_is_plain(&m->gain[i]);
 }
 
-/* Something that rises with t. */
-typedef double (*rising_fn)(const void *ctx, double t);
+/* What all together take at t, which is positive: more, the greater it is. */
+struct taking {
+        double full;                    /* by those who take no more at any t */
+        double free;                    /* by the others */
+        double rise;                    /* of that, to one of log t */
+};
 
-/* Narrows both ends, which are positive, to where it reaches what is wanted: no more at the low end. */
-static void bisect(rising_fn rising, const void *ctx, double wanted, double *low, double *high)
+typedef struct taking (*taking_fn)(const void *ctx, double t);
+
+/* Positive ends between which what is taken reaches an amount: no more than it at the low end. */
+struct range {
+        double low, high;
+        double taken_low, taken_high;
+};
+
+static bool is_within(const struct range *r, double t)
 {
-        for (int k = 0; k < BISECTIONS_MAX; k++) {
-                double middle = sqrt(*low) * sqrt(*high);
+        return t > r->low && t < r->high;
+}
 
-                if (!(middle > *low && middle < *high))
+/* Narrows a range until it is known well enough. Were everybody free as it is at t, one step would do; that
+ * step goes a little too far, so that the last ones close the range from both sides. Where steps fail to
+ * halve the distance, the range is halved in the logarithm. */
+static void narrow(struct range *r, taking_fn taking, const void *ctx, double amount)
+{
+        double t = r->low, last_miss = INFINITY;
+
+        for (int k = 0; k < BISECTIONS_MAX; k++) {
+                struct taking all = taking(ctx, t);
+                double taken = all.full + all.free, miss = fabs(taken - amount);
+
+                if (taken <= amount) {
+                        r->low = t;
+                        r->taken_low = taken;
+                } else {
+                        r->high = t;
+                        r->taken_high = taken;
+                }
+                if (r->high - r->low <= RANGE_TOLERANCE * r->high)
                         break;
-                if (rising(ctx, middle) <= wanted)
-                        *low = middle;
-                else
-                        *high = middle;
+                t *= pow((amount - all.full) / all.free, all.free / all.rise);
+                t *= taken <= amount ? 1 + RANGE_MARGIN : 1 - RANGE_MARGIN;
+                if (!is_within(r, t) || miss > last_miss / 2)
+                        t = sqrt(r->low) * sqrt(r->high);
+                if (!is_within(r, t))
+                        break;
+                last_miss = miss;
         }
 }
 
 /* ---- the solution ------------------------------------------------------------------------------- */
 
-/* What a player takes at the price 1 / theta. A target never makes anybody take more. */
-static double share_at(const struct gate_model *m, size_t i, double theta, double hint)
-{
-        double share = fmin(box_of(m, i), m->weight[i] * theta), elasticity;
+/* The price 1 / theta. */
+struct price {
+        double theta, log_theta;
+};
 
+static struct price price_at(double theta)
+{
+        return (struct price){ theta, log(theta) };
+}
+
+/* What a player takes at a price, and by how many percent that grows when theta grows by one. A target
+ * never makes anybody take more. */
+static double share_at(const struct gate_model *m, size_t i, struct price price, double hint,
+                       double *ret_elasticity)
+{
+        double wish = m->weight[i] * price.theta, share = fmin(box_of(m, i), wish);
+
+        *ret_elasticity = wish < box_of(m, i) ? 1 : 0;
         if (share <= 0 || !has_target(m, i))
                 return share;
-        return fmin(share, gain_demand_at(&m->gain[i], -log(theta) - log(m->weight[i]), hint, &elasticity));
+        return fmin(share, gain_demand_at(&m->gain[i], -price.log_theta - log(m->weight[i]), hint,
+                                          ret_elasticity));
 }
 
 /* The search for the price; with it the shares at the price that was tried last, which are where a player
@@ -81,16 +132,23 @@ struct search {
         double *share;
 };
 
-static double demand_at(const void *ctx, double theta)
+static struct taking shares_at(const void *ctx, double theta)
 {
         const struct search *s = ctx;
-        double sum = 0;
+        struct price price = price_at(theta);
+        struct taking all = {};
 
         for (size_t i = 0; i < s->model->n; i++) {
-                s->share[i] = share_at(s->model, i, theta, s->share[i]);
-                sum += s->share[i];
+                double elasticity, share = share_at(s->model, i, price, s->share[i], &elasticity);
+
+                s->share[i] = share;
+                if (elasticity > 0)
+                        all.free += share;
+                else
+                        all.full += share;
+                all.rise += elasticity * share;
         }
-        return sum;
+        return all;
 }
 
 /* The theta, one over the price, at which all together take the surplus and no more, and their shares; the
@@ -98,8 +156,9 @@ static double demand_at(const void *ctx, double theta)
  * weights, since nobody takes more than weight times theta, and by that at which the last box is full. */
 static double find_theta(const struct gate_model *m, double surplus, double share[])
 {
-        struct search s = { .model = m, .share = share };
-        double low, high = 0, weight = 0, sum_low, sum_high = 0, part;
+        struct range r = { 0 };
+        double weight = 0, part;
+        struct price low, high;
 
         for (size_t i = 0; i < m->n; i++) {
                 double box = box_of(m, i);
@@ -108,28 +167,32 @@ static double find_theta(const struct gate_model *m, double surplus, double shar
                 if (box <= 0)
                         continue;
                 weight += m->weight[i];
-                high = fmax(high, has_target(m, i)
-                                  ? exp(-gain_log_urge(&m->gain[i], box) - log(m->weight[i]))
-                                  : box / m->weight[i]);
+                r.taken_high += box;
+                r.high = fmax(r.high, has_target(m, i)
+                                      ? exp(-gain_log_urge(&m->gain[i], box) - log(m->weight[i]))
+                                      : box / m->weight[i]);
         }
-        low = surplus / weight;
-        high = fmin(high, DBL_MAX);
-        bisect(demand_at, &s, surplus, &low, &high);
+        r.low = surplus / weight * (1 - RANGE_MARGIN);
+        r.high = fmin(r.high * (1 + RANGE_MARGIN), DBL_MAX);
+        narrow(&r, shares_at, &(struct search){ m, share }, surplus);
 
         /* The urge of a steep target may fall so fast that all it takes lies between two neighbouring
          * numbers: what is left goes to those who take more at the next price. */
-        sum_low = demand_at(&s, low);
-        for (size_t i = 0; i < m->n; i++)
-                sum_high += share_at(m, i, high, share[i]);
-        part = sum_high > surplus ? fmax((surplus - sum_low) / (sum_high - sum_low), 0) : 1;
-        for (size_t i = 0; i < m->n; i++)
-                share[i] += part * (share_at(m, i, high, share[i]) - share[i]);
-        return low;
+        low = price_at(r.low);
+        high = price_at(r.high);
+        part = r.taken_high > r.taken_low ? (surplus - r.taken_low) / (r.taken_high - r.taken_low) : 0;
+        for (size_t i = 0; i < m->n; i++) {
+                double elasticity, at_low = share_at(m, i, low, share[i], &elasticity);
+
+                share[i] = at_low + part * (share_at(m, i, high, at_low, &elasticity) - at_low);
+        }
+        return r.low;
 }
 
 /* Exact penalties: each exceeds the multiplier of its constraint at the solution, so that leaving the
- * box or the capacity never pays. The urge of a player with a target is at most that of one without. Where capacity is no constraint at all its multiplier is 0; the small
- * penalty then only keeps V from ignoring an excess. */
+ * box or the capacity never pays. The urge of a player with a target is at most that of one without.
+ * Where capacity is no constraint at all its multiplier is 0; the small penalty then only keeps V from
+ * ignoring an excess. */
 static void set_penalties(struct gate_model *m)
 {
         double weight_max = 0, urge = 0, slope;
@@ -397,14 +460,21 @@ static double start_of(const struct start *s, size_t i)
         return fmin((double)s->x_old[i], m->lower_milli[i]) + cut_at(s, i, s->scale);
 }
 
-static double kept_at(const void *ctx, double scale)
+static struct taking kept_at(const void *ctx, double scale)
 {
         const struct start *s = ctx;
-        double sum = 0;
+        struct taking all = {};
 
-        for (size_t i = 0; i < s->model->n; i++)
-                sum += cut_at(s, i, scale);
-        return sum;
+        for (size_t i = 0; i < s->model->n; i++) {
+                double kept = cut_at(s, i, scale);
+
+                if (kept < held_of(s, i))
+                        all.free += kept;
+                else
+                        all.full += kept;
+        }
+        all.rise = all.free;
+        return all;
 }
 
 static struct start start_init(const struct gate_model *m, const int64_t x_old[])
@@ -431,9 +501,11 @@ static struct start start_init(const struct gate_model *m, const int64_t x_old[]
         if (surplus >= held) {
                 s.scale = DBL_MAX;      /* times 0 it is 0, which INFINITY is not */
         } else if (surplus > 0) {
-                s.scale = surplus / measure;
-                scale_max = fmin(scale_max, DBL_MAX);
-                bisect(kept_at, &s, surplus, &s.scale, &scale_max);
+                struct range r = { .low = surplus / measure * (1 - RANGE_MARGIN),
+                                   .high = fmin(scale_max, DBL_MAX) };
+
+                narrow(&r, kept_at, &s, surplus);
+                s.scale = r.low;
         }
         s.sum = fmin(kept + held, m->capacity_milli);
         return s;

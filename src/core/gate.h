@@ -16,9 +16,9 @@
  * total is judged by the utility that the division loses against the best one: gate_judge_division().
  * What is shown as V is the sum of both.
  *
- * The gate trusts nobody: it finds its own reference solution s* by bisection on the price, with no
- * code shared with the market but what a target is worth, and it refuses any plan that breaks capacity or a bound whatever its
- * V. It can therefore veto a solver that lies and a rounding that creates CPU. */
+ * The gate trusts nobody: it finds its own reference solution s* by its own search on the price, with no
+ * code shared with the market but what a target is worth, and it refuses any plan that breaks capacity or
+ * a bound whatever its V. It can therefore veto a solver that lies and a rounding that creates CPU. */
 
 #include "core/model.h"
 #include "core/slo.h"
@@ -55,7 +55,7 @@ struct gate_model {
  * lower levels use up capacity, no whole allocation is near the solution, and what rounding costs may
  * outweigh what a change gains.
  *
- * Cost: O(n) per bisection step, some sixty steps; no allocation.
+ * Cost: O(n) for each price that is tried, some ten; no allocation.
  *
  * Return: 0; -EINVAL if an input is not finite, negative or out of order, if a gain is not valid or not
  * for these levels, or if the lower levels alone exceed capacity. Outputs are untouched on failure.
