@@ -175,21 +175,47 @@ static struct member member_from(const struct epoch_run *e, size_t i)
         };
 }
 
-/* The members that take part, ready to play. Who is not known keeps what it has, alone. */
-static int game_of(const struct epoch_run *e, struct epoch_coalition *c, struct worth_game *ret)
+static bool takes_part(const struct epoch_coalition *c, unsigned position)
 {
-        struct member members[COALITION_MEMBERS_MAX];
+        return (c->active & UINT32_C(1) << position) != 0;
+}
+
+/* Who is not known keeps what it has, alone. */
+static uint32_t active_of(const struct epoch_run *e, const struct epoch_coalition *c)
+{
+        uint32_t active = 0;
+
+        for (unsigned k = 0; k < c->n; k++) {
+                const struct epoch_service *s = &e->services[member_of(e->graph, c, k)];
+
+                if (s->is_known && !(e->is_frozen && is_newcomer(s)))
+                        active |= UINT32_C(1) << k;
+        }
+        return active;
+}
+
+/* Those who take part, and as whom. Returns how many. */
+static unsigned members_of(const struct epoch_run *e, const struct epoch_coalition *c, size_t ret_index[],
+                           struct member ret[])
+{
         unsigned n = 0;
 
-        c->active = 0;
-        for (unsigned k = 0; k < c->n; k++) {
-                size_t i = member_of(e->graph, c, k);
+        for (unsigned k = 0; k < c->n; k++)
+                if (takes_part(c, k)) {
+                        ret_index[n] = member_of(e->graph, c, k);
+                        ret[n] = member_from(e, ret_index[n]);
+                        n++;
+                }
+        return n;
+}
 
-                if (!e->services[i].is_known || (e->is_frozen && is_newcomer(&e->services[i])))
-                        continue;
-                c->active |= UINT32_C(1) << k;
-                members[n++] = member_from(e, i);
-        }
+/* Ready to play. Return: 0; 1 where too few take part; negative errno. */
+static int game_of(const struct epoch_run *e, const struct epoch_coalition *c, struct worth_game *ret)
+{
+        size_t index[COALITION_MEMBERS_MAX];
+        struct member members[COALITION_MEMBERS_MAX];
+        unsigned n = members_of(e, c, index, members);
+
         return n < 2 ? 1 : worth_game_init(ret, members, n);
 }
 
@@ -239,6 +265,7 @@ int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64
                 struct epoch_coalition *coalition = &e->graph->coalitions[c];
                 struct worth_game game;
 
+                coalition->active = active_of(e, coalition);
                 coalition->plan = (struct coalition_plan){ 0 };
                 r = game_of(e, coalition, &game);
                 if (r < 0)
@@ -261,7 +288,7 @@ int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64
                 if (!coalition->is_formed)
                         continue;
                 for (unsigned k = 0; k < coalition->n; k++)
-                        if (coalition->active & UINT32_C(1) << k)
+                        if (takes_part(coalition, k))
                                 w->entity_of[member_of(e->graph, coalition, k)] = w->n_entities;
                 w->n_entities++;
         }
@@ -310,24 +337,18 @@ static int divide_one(struct epoch_run *e, struct epoch_coalition *c, double ste
         size_t index[COALITION_MEMBERS_MAX];
         double old[COALITION_MEMBERS_MAX], carried[COALITION_MEMBERS_MAX], best[COALITION_MEMBERS_MAX];
         int64_t next[COALITION_MEMBERS_MAX];
+        struct member members[COALITION_MEMBERS_MAX];
         struct worth_game game;
-        unsigned n = 0;
+        unsigned n;
         int r;
 
-        r = game_of(e, c, &game);
+        n = members_of(e, c, index, members);
+        fit_boxes(e, index, members, n, (double)c->total_milli);
+        r = worth_game_init(&game, members, n);
         if (r < 0)
                 return r;
-        for (unsigned k = 0; k < c->n; k++)
-                if (c->active & UINT32_C(1) << k) {
-                        index[n] = member_of(e->graph, c, k);
-                        old[n] = (double)w->old[index[n]];
-                        n++;
-                }
-
-        fit_boxes(e, index, game.members, n, (double)c->total_milli);
-        r = worth_game_init(&game, game.members, n);
-        if (r < 0)
-                return r;
+        for (unsigned k = 0; k < n; k++)
+                old[k] = (double)w->old[index[k]];
         worth_carry(&game, old, (double)c->total_milli, carried);
         if (e->is_frozen)
                 for (unsigned k = 0; k < n; k++)
@@ -369,27 +390,21 @@ int epoch_divide_coalitions(struct epoch_run *e, double step_max)
 
 static void settle_one(struct epoch_run *e, const struct epoch_coalition *c, struct epoch_decision ret[])
 {
-        double due[COALITION_MEMBERS_MAX], realised[COALITION_MEMBERS_MAX], credit[COALITION_MEMBERS_MAX];
-        double at_stake = 0, sum_due = 0, sum_realised = 0;
+        double due[COALITION_MEMBERS_MAX] = {}, realised[COALITION_MEMBERS_MAX] = {};
+        double credit[COALITION_MEMBERS_MAX], at_stake = 0, sum_due = 0, sum_realised = 0;
         size_t index[COALITION_MEMBERS_MAX];
-        unsigned n = 0;
+        struct member members[COALITION_MEMBERS_MAX];
+        unsigned n = members_of(e, c, index, members);
 
-        for (unsigned k = 0; k < c->n; k++) {
-                size_t i = member_of(e->graph, c, k);
-                struct member m;
+        for (unsigned k = 0; k < n; k++) {
+                double held = worth_utility_of(&members[k], members[k].entitlement_milli);
 
-                if (!(c->active & UINT32_C(1) << k))
-                        continue;
-                m = member_from(e, i);
-                index[n] = i;
-                realised[n] = worth_utility_of(&m, (double)e->w->next[i]) -
-                              worth_utility_of(&m, m.entitlement_milli);
-                due[n] = c->value.shapley[n];
-                credit[n] = e->services[i].credit;
-                at_stake += fabs(worth_utility_of(&m, m.entitlement_milli));
-                sum_due += due[n];
-                sum_realised += realised[n];
-                n++;
+                realised[k] = worth_utility_of(&members[k], (double)e->w->next[index[k]]) - held;
+                due[k] = c->value.shapley[k];
+                credit[k] = e->services[index[k]].credit;
+                at_stake += fabs(held);
+                sum_due += due[k];
+                sum_realised += realised[k];
         }
         /* Dues of next to nothing are shares of rounding errors, and what is realised then comes of whole
          * milli: scaled to each other they would count like any other epoch. */

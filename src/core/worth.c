@@ -84,15 +84,15 @@ static void add_breakpoint(struct worth_game *g, double reach, double amount_ste
 
 int worth_game_init(struct worth_game *ret, const struct member members[], unsigned n)
 {
+        struct worth_curve curves[COALITION_MEMBERS_MAX];
+
         if (n == 0 || n > COALITION_MEMBERS_MAX)
                 return -EINVAL;
         for (unsigned i = 0; i < n; i++) {
-                struct worth_curve c;
-
                 if (!member_is_valid(&members[i]))
                         return -EINVAL;
-                c = curve_of(&members[i]);
-                if (!curve_is_valid(&c))        /* importance or work out of all proportion */
+                curves[i] = curve_of(&members[i]);
+                if (!curve_is_valid(&curves[i]))        /* importance or work out of all proportion */
                         return -EINVAL;
         }
 
@@ -100,18 +100,18 @@ int worth_game_init(struct worth_game *ret, const struct member members[], unsig
         ret->n_breakpoints = 0;
         for (unsigned i = 0; i < n; i++) {
                 const struct member *m = &members[i];
-                struct worth_curve c = curve_of(m);
+                const struct worth_curve *c = &curves[i];
                 double load = m->latency.load_milli;
                 uint32_t bit = UINT32_C(1) << i;
 
                 ret->members[i] = *m;
-                ret->curves[i] = c;
+                ret->curves[i] = *c;
                 ret->utility_held[i] = worth_utility_of(m, m->entitlement_milli);
-                if (c.end_reach > c.start_reach) {
-                        add_breakpoint(ret, c.start_reach, load - m->least_milli, c.root, bit);
-                        add_breakpoint(ret, c.end_reach, m->most_milli - load, -c.root, bit);
+                if (c->end_reach > c->start_reach) {
+                        add_breakpoint(ret, c->start_reach, load - m->least_milli, c->root, bit);
+                        add_breakpoint(ret, c->end_reach, m->most_milli - load, -c->root, bit);
                 } else if (m->most_milli > m->least_milli) {
-                        add_breakpoint(ret, c.start_reach, m->most_milli - m->least_milli, 0, bit);
+                        add_breakpoint(ret, c->start_reach, m->most_milli - m->least_milli, 0, bit);
                 }
         }
         return 0;
