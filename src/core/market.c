@@ -214,11 +214,10 @@ int market_round(const struct market_tier_view *view, const struct market_outcom
                 return r;
         for (size_t i = 0; i < n; i++) {
                 double *lower = &view->lower_milli[i], *upper = &view->upper_milli[i];
-                const struct slo slo = view->gain[i].slo;
 
                 *lower = is_short ? floor(*lower) : ceil(*lower);
                 *upper = ceil(*upper);
-                gain_init(&view->gain[i], &slo, *lower, *upper);
+                gain_move(&view->gain[i], *lower, *upper);
                 ret_x_milli[i] = (int64_t)*lower + scratch->share_milli[i];
         }
         return 0;

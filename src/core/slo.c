@@ -175,6 +175,18 @@ void gain_init(struct gain *ret, const struct slo *slo, double lower_milli, doub
                   slo_log_score(slo, lower_milli);
 }
 
+void gain_move(struct gain *g, double lower_milli, double upper_milli)
+{
+        const struct slo slo = g->slo;
+        double box = upper_milli - lower_milli;
+
+        /* Where the chord ends before the box does, it ends there in every box. */
+        if (lower_milli == g->lower_milli && (gain_is_plain(g) || g->tangent_milli < fmin(g->box_milli, box)))
+                g->box_milli = box;
+        else
+                gain_init(g, &slo, lower_milli, upper_milli);
+}
+
 static bool is_like_plain(const struct gain *g, double share)
 {
         return gain_is_plain(g) || share <= g->tangent_milli;

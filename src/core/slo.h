@@ -55,6 +55,9 @@ struct gain {
 /* A plain gain where slo is NULL or has no target. Else slo is valid and 0 <= lower <= upper, finite. */
 void gain_init(struct gain *ret, const struct slo *slo, double lower_milli, double upper_milli);
 
+/* The same target, or none, over other levels. */
+void gain_move(struct gain *g, double lower_milli, double upper_milli);
+
 static inline bool gain_is_plain(const struct gain *g)
 {
         return g->slo.target_ms <= 0;

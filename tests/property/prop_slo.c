@@ -126,6 +126,29 @@ START_TEST(demand_is_where_the_urge_is_as_asked_whatever_the_hint)
 }
 END_TEST
 
+START_TEST(a_gain_that_moved_is_the_gain_that_would_be_made_there)
+{
+        struct testing_random r = { testing_seed() };
+
+        for (int k = 0; k < N_CASES; k++) {
+                struct gain moved = slo_fixture_random_gain(&r, k % 2), made;
+                const struct slo slo = moved.slo;
+                double lower = moved.lower_milli + (double)testing_random_int(&r, 0, 1);
+                double upper = fmax(moved.lower_milli + moved.box_milli * testing_random_double(&r, 0.5, 2),
+                                    lower);
+
+                gain_move(&moved, lower, upper);
+                gain_init(&made, &slo, lower, upper);
+                ck_assert_double_eq(moved.lower_milli, made.lower_milli);
+                ck_assert_double_eq(moved.box_milli, made.box_milli);
+                ck_assert_double_eq(moved.z_lower, made.z_lower);
+                ck_assert_double_le(fabs(moved.tangent_milli - made.tangent_milli), 1e-9 * made.tangent_milli);
+                ck_assert_double_le(fabs(moved.log_rise_per_milli - made.log_rise_per_milli),
+                                    1e-9 * (1 + fabs(made.log_rise_per_milli)));
+        }
+}
+END_TEST
+
 /* ---- bargain ------------------------------------------------------------------------------------ */
 
 struct bargain {
@@ -303,6 +326,7 @@ int main(void)
         tcase_add_test(gain, a_target_makes_nobody_greedier_and_urge_falls);
         tcase_add_test(gain, the_gain_is_concave_and_urge_is_its_slope);
         tcase_add_test(gain, demand_is_where_the_urge_is_as_asked_whatever_the_hint);
+        tcase_add_test(gain, a_gain_that_moved_is_the_gain_that_would_be_made_there);
         suite_add_tcase(s, gain);
 
         tcase_add_test(bargain, shares_add_up_and_everybody_between_its_bounds_has_the_same_marginal_gain);
