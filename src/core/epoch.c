@@ -392,6 +392,8 @@ static int judge(struct epoch_run *e, const struct epoch_state *state, double st
                  enum gate_advice advice, struct epoch_outcome *o)
 {
         struct epoch_workspace *w = e->w;
+        /* The market is done with it. */
+        struct gate_scratch scratch = { .order = w->market.order, .worth = w->market.share };
         struct gate_model model, single, whole;
         int r;
 
@@ -410,7 +412,7 @@ static int judge(struct epoch_run *e, const struct epoch_state *state, double st
 
         if (!e->is_frozen) {
                 r = gate_judge(&model, e->has_old ? w->entity_old : NULL, w->entity_target, step_max,
-                               w->market.order, w->entity_next, &o->gate);
+                               &scratch, w->entity_next, &o->gate);
                 if (r < 0)
                         return r;
                 for (size_t i = 0; i < e->n; i++)
@@ -424,7 +426,7 @@ static int judge(struct epoch_run *e, const struct epoch_state *state, double st
                 whole = single;
                 whole.capacity_milli = o->bargained_milli;
                 if (!o->is_rolled_back)
-                        r = gate_judge(&whole, w->old, w->old, 1, w->market.order, w->next, &o->gate);
+                        r = gate_judge(&whole, w->old, w->old, 1, &scratch, w->next, &o->gate);
                 if (r < 0)
                         return r;
                 sum_entities(e, w->next, w->entity_next);

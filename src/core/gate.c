@@ -516,6 +516,7 @@ struct rounding {
         const struct start *start;
         const int64_t *x_target;
         double step;                    /* 0: stay at the start */
+        const struct gate_scratch *scratch;
 };
 
 static double real_of(const struct rounding *r, size_t i)
@@ -536,19 +537,20 @@ static double worth_of_unit(const struct rounding *r, size_t i)
 
 static bool unit_is_worth_more(const void *ctx, size_t a, size_t b)
 {
-        double worth_a = worth_of_unit(ctx, a), worth_b = worth_of_unit(ctx, b);
+        const double *worth = ctx;
 
-        return worth_a != worth_b ? worth_a > worth_b : a < b;
+        return worth[a] != worth[b] ? worth[a] > worth[b] : a < b;
 }
 
 /* Rounds down, then gives the units that the sum still has to where they lower V most, never more than
  * one and only where something was rounded off. That is the best of all roundings with this sum.
  * Largest remainders would not do: half a unit of a service that needs just one more than its baseline
  * is worth more than half a unit of one that has a thousand, and every step would be refused for it. */
-static void round_keeping_sum(const struct rounding *r, double sum, size_t order[], int64_t ret_x[])
+static void round_keeping_sum(const struct rounding *r, double sum, int64_t ret_x[])
 {
+        size_t *order = r->scratch->order, n_open = 0;
+        double *worth = r->scratch->worth;
         int64_t left = (int64_t)floor(sum);
-        size_t n_open = 0;
 
         for (size_t i = 0; i < r->start->model->n; i++) {
                 double real = real_of(r, i), whole = floor(real);
@@ -560,26 +562,28 @@ static void round_keeping_sum(const struct rounding *r, double sum, size_t order
         }
         if (left <= 0)
                 return;
-        heap_build(order, n_open, unit_is_worth_more, r);
+        for (size_t k = 0; k < n_open; k++)
+                worth[order[k]] = worth_of_unit(r, order[k]);
+        heap_build(order, n_open, unit_is_worth_more, worth);
         for (; left > 0 && n_open > 0; left--) {
                 ret_x[order[0]]++;
                 order[0] = order[--n_open];
-                heap_sift(order, n_open, 0, unit_is_worth_more, r);
+                heap_sift(order, n_open, 0, unit_is_worth_more, worth);
         }
 }
 
-static void hold(const struct start *start, size_t order[], int64_t ret_x[])
+static void hold(const struct start *start, const struct gate_scratch *scratch, int64_t ret_x[])
 {
-        round_keeping_sum(&(struct rounding){ .start = start }, start->sum, order, ret_x);
+        round_keeping_sum(&(struct rounding){ .start = start, .scratch = scratch }, start->sum, ret_x);
 }
 
-static void judge_first(const struct gate_model *m, const int64_t x_target[], size_t order[],
-                        int64_t ret_x[], struct gate_verdict *ret)
+static void judge_first(const struct gate_model *m, const int64_t x_target[],
+                        const struct gate_scratch *scratch, int64_t ret_x[], struct gate_verdict *ret)
 {
         bool is_fine = is_feasible(m, NULL, x_target);
         struct start start = start_init(m, NULL);
 
-        hold(&start, order, ret_x);
+        hold(&start, scratch, ret_x);
         for (size_t i = 0; i < m->n && is_fine; i++)
                 ret_x[i] = x_target[i];
         *ret = (struct gate_verdict){
@@ -646,7 +650,7 @@ static struct gate_verdict verdict_of(double step, double v_before, double v_aft
 struct totals {
         const struct start *start;
         const int64_t *x_target;
-        size_t *order;
+        const struct gate_scratch *scratch;
 };
 
 static double try_totals(const void *ctx, double step, int64_t ret_x[])
@@ -654,12 +658,11 @@ static double try_totals(const void *ctx, double step, int64_t ret_x[])
         const struct totals *t = ctx;
         const struct start *start = t->start;
         const struct gate_model *m = start->model;
-        struct rounding r = { .start = start, .x_target = t->x_target, .step = step };
+        struct rounding r = { start, t->x_target, step, t->scratch };
         bool is_move = false, is_wanted = false;
 
         /* Not (1 - s) a + s b: where both sums are equal, the sum has to be just that. */
-        round_keeping_sum(&r, start->sum + step * ((double)sum_of(t->x_target, m->n) - start->sum), t->order,
-                          ret_x);
+        round_keeping_sum(&r, start->sum + step * ((double)sum_of(t->x_target, m->n) - start->sum), ret_x);
         for (size_t i = 0; i < m->n; i++) {
                 is_move |= ret_x[i] != start->x_old[i];
                 is_wanted |= t->x_target[i] != start->x_old[i];
@@ -670,7 +673,8 @@ static double try_totals(const void *ctx, double step, int64_t ret_x[])
 }
 
 int gate_judge(const struct gate_model *model, const int64_t x_old[], const int64_t x_target[],
-               double step_max, size_t order[], int64_t ret_x[], struct gate_verdict *ret)
+               double step_max, const struct gate_scratch *scratch, int64_t ret_x[],
+               struct gate_verdict *ret)
 {
         double v_before, v, step;
         int64_t distance = 0;
@@ -685,7 +689,7 @@ int gate_judge(const struct gate_model *model, const int64_t x_old[], const int6
                         distance = longer(distance, x_target[i] - x_old[i]);
         }
         if (!x_old) {
-                judge_first(model, x_target, order, ret_x, ret);
+                judge_first(model, x_target, scratch, ret_x, ret);
                 return 0;
         }
 
@@ -693,13 +697,13 @@ int gate_judge(const struct gate_model *model, const int64_t x_old[], const int6
         v_before = gate_potential_whole(model, x_old);
         step = backtrack(&(struct change){
                 .try_step = try_totals,
-                .ctx = &(struct totals){ &start, x_target, order },
+                .ctx = &(struct totals){ &start, x_target, scratch },
                 .v_before = v_before,
                 .tolerance = POTENTIAL_TOLERANCE * (1 + fabs(v_before)),
                 .distance_milli = distance,
         }, step_max, ret_x, &v);
         if (step == 0) {
-                hold(&start, order, ret_x);
+                hold(&start, scratch, ret_x);
                 v = gate_potential_whole(model, ret_x);
         }
         *ret = verdict_of(step, v_before, v);

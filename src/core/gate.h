@@ -95,13 +95,17 @@ struct gate_verdict {
         double step;                    /* 0 .. 1; 0 = hold */
 };
 
+struct gate_scratch {
+        size_t *order;                  /* n */
+        double *worth;                  /* n */
+};
+
 /**
  * gate_judge() - let a change pass, shorten it, or hold
  * @model:    this epoch's potential
  * @x_old:    the allocation in force, or NULL if there is none
  * @x_target: the plan, whole milli
  * @step_max: first step tried, (0, 1]
- * @order:    scratch, n entries
  * @ret_x:    the allocation to use from now on; may alias neither input
  * @ret:      the verdict
  *
@@ -123,7 +127,8 @@ struct gate_verdict {
  * Return: 0; -EINVAL if step_max is out of range or an allocation is negative.
  */
 int gate_judge(const struct gate_model *model, const int64_t x_old[], const int64_t x_target[],
-               double step_max, size_t order[], int64_t ret_x[], struct gate_verdict *ret);
+               double step_max, const struct gate_scratch *scratch, int64_t ret_x[],
+               struct gate_verdict *ret);
 
 /**
  * gate_judge_division() - let a coalition divide a total anew, shorten the change, or hold

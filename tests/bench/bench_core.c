@@ -68,6 +68,7 @@ static struct {
 
 static struct market_scratch scratch = { b.order, b.scratch_bound, b.scratch_share, b.bound_milli,
                                          b.share_milli };
+static const struct gate_scratch gate_scratch = { b.order, b.scratch_share };
 static struct market_tier_view view = { b.lower, b.upper, b.view_weight, b.view_gain,
                                         b.rounding_weight };
 
@@ -229,7 +230,7 @@ static int run_gate_judge(size_t n)
 
         for (size_t i = 0; i < n; i++)
                 b.old[i] = (int64_t)b.lower[i];
-        return gate_judge(&b.model, b.old, b.whole, b.step, b.order, b.next, &verdict);
+        return gate_judge(&b.model, b.old, b.whole, b.step, &gate_scratch, b.next, &verdict);
 }
 
 /* Coalitions of eight; who is left over stays single. */

@@ -9,6 +9,8 @@
 #define N_CASES 10000
 #define N_MAX 16
 
+static const struct gate_scratch scratch = { .order = (size_t[N_MAX]){ 0 }, .worth = (double[N_MAX]){ 0 } };
+
 struct fixture {
         struct market_fixture market;
         struct market_rules rules;
@@ -145,10 +147,9 @@ START_TEST(the_potential_never_rises_over_epochs_of_changing_load)
                 struct fixture f;
                 int64_t old[N_MAX], next[N_MAX];
                 struct gate_verdict verdict;
-                size_t order[N_MAX];
 
                 random_fixture(&f, &r);
-                ck_assert_int_eq(gate_judge(&f.model, NULL, f.market.x_whole, 1, order, old, &verdict),
+                ck_assert_int_eq(gate_judge(&f.model, NULL, f.market.x_whole, 1, &scratch, old, &verdict),
                                  0);
                 ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
                 for (int epoch = 0; epoch < 100; epoch++) {
@@ -168,7 +169,7 @@ START_TEST(the_potential_never_rises_over_epochs_of_changing_load)
                         if (testing_random_int(&r, 0, 9) == 0)
                                 f.rules = market_fixture_random_rules(&f.market, &r, f.n);
                         solve(&f);
-                        ck_assert_int_eq(gate_judge(&f.model, old, f.market.x_whole, step, order, next,
+                        ck_assert_int_eq(gate_judge(&f.model, old, f.market.x_whole, step, &scratch, next,
                                                     &verdict), 0);
                         ck_assert_double_le(verdict.v_after, verdict.v_before +
                                             1e-12 * (1 + fabs(verdict.v_before)));
@@ -199,14 +200,13 @@ START_TEST(repeating_a_right_plan_arrives_at_it)
                 double x[N_MAX];
                 int64_t old[N_MAX], next[N_MAX], distance = 0;
                 struct gate_verdict verdict;
-                size_t order[N_MAX];
 
                 random_fixture(&f, &r);
                 random_allocation(&f, &r, x);
                 for (size_t i = 0; i < f.n; i++)
                         old[i] = (int64_t)x[i];
                 for (int epoch = 0; epoch < 40; epoch++) {
-                        ck_assert_int_eq(gate_judge(&f.model, old, f.market.x_whole, 0.5, order, next,
+                        ck_assert_int_eq(gate_judge(&f.model, old, f.market.x_whole, 0.5, &scratch, next,
                                                     &verdict), 0);
                         for (size_t i = 0; i < f.n; i++)
                                 old[i] = next[i];
@@ -230,7 +230,7 @@ START_TEST(a_solver_that_lies_is_vetoed)
                 struct fixture f;
                 int64_t plan[N_MAX], ret_x[N_MAX], sum = 0, spendable;
                 struct gate_verdict verdict;
-                size_t order[N_MAX], a, b;
+                size_t a, b;
 
                 random_fixture(&f, &r);
                 const int64_t *good = f.market.x_whole;
@@ -243,7 +243,7 @@ START_TEST(a_solver_that_lies_is_vetoed)
                 plan[a] = good[b];
                 plan[b] = good[a];
                 if (gate_potential_whole(&f.model, plan) > gate_potential_whole(&f.model, good) + 1) {
-                        ck_assert_int_eq(gate_judge(&f.model, good, plan, 1, order, ret_x, &verdict),
+                        ck_assert_int_eq(gate_judge(&f.model, good, plan, 1, &scratch, ret_x, &verdict),
                                          0);
                         ck_assert_int_ne(verdict.verdict, VERDICT_APPLY);
                         ck_assert_double_le(verdict.v_after, verdict.v_before + 1e-9);
@@ -256,7 +256,7 @@ START_TEST(a_solver_that_lies_is_vetoed)
                         sum += plan[i];
                 }
                 if (sum > spendable) {
-                        ck_assert_int_eq(gate_judge(&f.model, good, plan, 1, order, ret_x, &verdict),
+                        ck_assert_int_eq(gate_judge(&f.model, good, plan, 1, &scratch, ret_x, &verdict),
                                          0);
                         ck_assert_int_ne(verdict.verdict, VERDICT_APPLY);
                         sum = 0;
@@ -270,10 +270,10 @@ START_TEST(a_solver_that_lies_is_vetoed)
                         for (size_t i = 0; i < f.n; i++)
                                 plan[i] = good[i];
                         plan[a]++;
-                        ck_assert_int_eq(gate_judge(&f.model, good, plan, 1, order, ret_x, &verdict),
+                        ck_assert_int_eq(gate_judge(&f.model, good, plan, 1, &scratch, ret_x, &verdict),
                                          0);
                         ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
-                        ck_assert_int_eq(gate_judge(&f.model, NULL, plan, 1, order, ret_x, &verdict),
+                        ck_assert_int_eq(gate_judge(&f.model, NULL, plan, 1, &scratch, ret_x, &verdict),
                                          0);
                         ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
                         n_created++;
@@ -306,14 +306,13 @@ START_TEST(a_model_that_lies_is_rolled_back)
                 double hardship = (double)(needed - x[0]) / (double)needed;
                 struct gate_model model;
                 struct gate_verdict verdict;
-                size_t order[2];
 
                 advice = gate_monitor_observe(&monitor, n_epochs ? &record : NULL, hardship, 1000);
                 if (advice != GATE_GO)
                         break;
                 const int64_t plan[] = { 100, 900 };
                 ck_assert_int_eq(gate_model_init(&model, 2, lower, upper, weight, NULL, 1000, reference), 0);
-                ck_assert_int_eq(gate_judge(&model, x, plan, fmin(monitor.step_max, 0.25), order, next,
+                ck_assert_int_eq(gate_judge(&model, x, plan, fmin(monitor.step_max, 0.25), &scratch, next,
                                             &verdict), 0);
                 ck_assert_double_lt(verdict.v_after, verdict.v_before);
                 record = (struct gate_record){

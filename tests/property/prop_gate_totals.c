@@ -13,6 +13,8 @@
 #define N_CASES 2000
 #define N_MAX 24
 
+static const struct gate_scratch scratch = { .order = (size_t[N_MAX]){ 0 }, .worth = (double[N_MAX]){ 0 } };
+
 struct population {
         size_t n, n_entities;
         double lower[N_MAX], upper[N_MAX], weight[N_MAX], reference[N_MAX];
@@ -227,7 +229,7 @@ START_TEST(what_passes_never_raises_the_potential_of_totals)
                 random_totals(&p, &r, x);
                 for (size_t e = 0; e < p.n_entities; e++)
                         plan[e] = (int64_t)(is_right ? p.entity_reference[e] : x[e]);
-                ck_assert_int_eq(gate_judge(&p.model, old, plan, testing_random_double(&r, 0.02, 1), p.order,
+                ck_assert_int_eq(gate_judge(&p.model, old, plan, testing_random_double(&r, 0.02, 1), &scratch,
                                             next, &verdict), 0);
                 ck_assert_double_le(verdict.v_after, verdict.v_before + 1e-12 * (1 + fabs(verdict.v_before)));
                 ck_assert_double_eq(verdict.v_after, gate_potential_whole(&p.model, next));
@@ -269,7 +271,7 @@ START_TEST(a_plan_that_shifts_totals_the_wrong_way_is_vetoed)
                 plan[b] += old[a] - plan[a];
                 if (a != b && gate_potential_whole(&p.model, plan) >
                     gate_potential_whole(&p.model, old) + near_zero(&p)) {
-                        ck_assert_int_eq(gate_judge(&p.model, old, plan, 1, p.order, next, &verdict), 0);
+                        ck_assert_int_eq(gate_judge(&p.model, old, plan, 1, &scratch, next, &verdict), 0);
                         ck_assert_int_ne(verdict.verdict, VERDICT_APPLY);
                         ck_assert_double_le(verdict.v_after, verdict.v_before + near_zero(&p));
                         n_shifted++;
@@ -278,7 +280,7 @@ START_TEST(a_plan_that_shifts_totals_the_wrong_way_is_vetoed)
                 for (size_t e = 0; e < p.n_entities; e++)
                         plan[e] = old[e];
                 plan[a] += spare + 1;
-                ck_assert_int_eq(gate_judge(&p.model, NULL, plan, 1, p.order, next, &verdict), 0);
+                ck_assert_int_eq(gate_judge(&p.model, NULL, plan, 1, &scratch, next, &verdict), 0);
                 ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
                 n_created++;
         }

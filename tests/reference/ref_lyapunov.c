@@ -92,6 +92,7 @@ START_TEST(a_rise_that_the_old_gate_accepted_is_held)
         json_object *steps = vectors_get(file, "coallocator_gate");
         double reference[2], v_previous = NAN, capacity = 2000200;
         int64_t x_previous[2] = {};
+        struct gate_scratch scratch = { .order = (size_t[2]){ 0 }, .worth = (double[2]){ 0 } };
         unsigned n_rises = 0;
         struct gate_model model;
 
@@ -100,7 +101,6 @@ START_TEST(a_rise_that_the_old_gate_accepted_is_held)
                 json_object *step = json_object_array_get_idx(steps, k);
                 int64_t excess = (int64_t)(vectors_double(step, "V") / 1e6), x[2], ret_x[2];
                 struct gate_verdict verdict;
-                size_t order[2];
                 double v;
 
                 ck_assert(json_object_get_boolean(vectors_get(step, "accepted")));
@@ -108,7 +108,7 @@ START_TEST(a_rise_that_the_old_gate_accepted_is_held)
                 x[1] = 2000200 - x[0];
                 v = gate_potential_whole(&model, x);
                 if (v > v_previous) {
-                        ck_assert_int_eq(gate_judge(&model, x_previous, x, 1, order, ret_x, &verdict),
+                        ck_assert_int_eq(gate_judge(&model, x_previous, x, 1, &scratch, ret_x, &verdict),
                                          0);
                         ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
                         ck_assert_int_eq(ret_x[0], x_previous[0]);

@@ -10,7 +10,7 @@
 static const double lower[] = { 100, 200, 700 }, upper[] = { 1500, 600, 2000 };
 static const double weight[] = { 1, 3, 1 };
 static double reference[3];
-static size_t order[3];
+static const struct gate_scratch scratch = { .order = (size_t[3]){ 0 }, .worth = (double[3]){ 0 } };
 static int64_t x[3];
 static struct gate_model model;
 static struct gate_verdict verdict;
@@ -27,7 +27,7 @@ static void setup(void)
 
 static enum verdict judge(const int64_t x_old[], const int64_t x_target[], double step_max)
 {
-        ck_assert_int_eq(gate_judge(&model, x_old, x_target, step_max, order, x, &verdict), 0);
+        ck_assert_int_eq(gate_judge(&model, x_old, x_target, step_max, &scratch, x, &verdict), 0);
         return verdict.verdict;
 }
 
@@ -53,7 +53,7 @@ START_TEST(plans_without_players_or_without_a_box_have_no_potential)
         const int64_t at_lower[] = { 100, 200, 700 };
 
         ck_assert_int_eq(gate_model_init(&model, 0, NULL, NULL, NULL, NULL, 10, NULL), 0);
-        ck_assert_int_eq(gate_judge(&model, NULL, NULL, 1, NULL, NULL, &verdict), 0);
+        ck_assert_int_eq(gate_judge(&model, NULL, NULL, 1, &scratch, NULL, &verdict), 0);
         ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
 
         ck_assert_int_eq(gate_model_init(&model, 3, lower, lower, weight, NULL, 1000, reference), 0);
@@ -77,11 +77,11 @@ START_TEST(nonsense_is_refused)
         ck_assert_int_eq(gate_model_init(&untouched, 3, lower, upper, weight, NULL, NAN, reference), -EINVAL);
         ck_assert_uint_eq(untouched.n, 42);
 
-        ck_assert_int_eq(gate_judge(&model, good, good, 0, order, x, &verdict), -EINVAL);
-        ck_assert_int_eq(gate_judge(&model, good, good, 1.5, order, x, &verdict), -EINVAL);
-        ck_assert_int_eq(gate_judge(&model, good, good, NAN, order, x, &verdict), -EINVAL);
-        ck_assert_int_eq(gate_judge(&model, bad, good, 1, order, x, &verdict), -EINVAL);
-        ck_assert_int_eq(gate_judge(&model, good, bad, 1, order, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, good, 0, &scratch, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, good, 1.5, &scratch, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, good, NAN, &scratch, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, bad, good, 1, &scratch, x, &verdict), -EINVAL);
+        ck_assert_int_eq(gate_judge(&model, good, bad, 1, &scratch, x, &verdict), -EINVAL);
 }
 END_TEST
 
@@ -232,7 +232,7 @@ START_TEST(narrow_boxes_do_not_keep_the_others_from_moving)
 
                 ck_assert_int_eq(gate_model_init(&model, 2, low, k ? hair : high, w, NULL, 1000, ref), 0);
                 for (int epoch = 0; epoch < 3; epoch++) {
-                        ck_assert_int_eq(gate_judge(&model, old, plan, 1, order, x, &verdict), 0);
+                        ck_assert_int_eq(gate_judge(&model, old, plan, 1, &scratch, x, &verdict), 0);
                         ck_assert_int_ne(verdict.verdict, VERDICT_HOLD);
                         old[1] = x[1];
                 }
@@ -328,9 +328,9 @@ START_TEST(a_coalition_bargains_with_the_weight_that_makes_its_sum_the_solution)
         ck_assert_double_eq(w[0], 1);
         ck_assert_double_eq_tol(gate_potential_whole(&pooled, right), 0, 1e-9);
 
-        ck_assert_int_eq(gate_judge(&pooled, right, wrong, 1, order, x, &verdict), 0);
+        ck_assert_int_eq(gate_judge(&pooled, right, wrong, 1, &scratch, x, &verdict), 0);
         ck_assert_int_eq(verdict.verdict, VERDICT_HOLD);
-        ck_assert_int_eq(gate_judge(&pooled, wrong, right, 1, order, x, &verdict), 0);
+        ck_assert_int_eq(gate_judge(&pooled, wrong, right, 1, &scratch, x, &verdict), 0);
         ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
 }
 END_TEST
