@@ -80,8 +80,6 @@ void credits_prepare(struct daemon *d)
                         s->credit = 0;
                         continue;
                 }
-                if (!service_plays(s))
-                        s->credit *= ledger_decay();
                 sum += s->credit;
                 n++;
         }
@@ -97,6 +95,16 @@ void credits_settle(struct daemon *d)
                 s->credit_before = s->credit;
                 s->credit = d->decisions[i].credit;
                 d->has_unsaved_credits |= s->credit != s->credit_before;
+        }
+        /* Together with those who play: else the sum would be off, and made up for by everybody. */
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+
+                if (s->config && s->credit != 0 && !service_plays(s)) {
+                        s->credit_before = s->credit;
+                        s->credit *= ledger_decay();
+                        d->has_unsaved_credits = true;
+                }
         }
         if (++d->n_epochs_unsaved >= SAVE_EPOCHS)
                 credits_save(d);

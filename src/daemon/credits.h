@@ -13,11 +13,11 @@ void credits_load(struct daemon *d);
  * there is nothing to take over. */
 void credits_adopt(const struct daemon *d, struct service *s);
 
-/* Before a decision. Who is declared but does not play keeps its credit, decaying like everybody's; what
- * a service had that is gone goes to the others. */
+/* Before a decision: what a service had that is gone goes to the others. */
 void credits_prepare(struct daemon *d);
 
-/* After a decision: takes the credits of the players over, and writes them every few epochs. */
+/* After a decision: takes the credits of the players over, and writes them every few epochs. Who is declared
+ * but does not play keeps its credit, decaying like everybody's. */
 void credits_settle(struct daemon *d);
 
 /* Writes what is not written yet: at a reload and at the end. A failure is said once. */

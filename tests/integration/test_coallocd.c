@@ -885,6 +885,24 @@ static void credits_survive_a_restart_and_edited_ones_are_put_aside(void)
         daemon_host_free(h);
 }
 
+static void credit_of_a_service_that_stopped_decays_at_nobody_elses_cost(void)
+{
+        struct daemon_host *h = callers("");
+        double credit;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, daemon_host_real(h, "path-cart.slice", "Credit") > 0);
+        fake_systemd_set_state(h->systemd, "path-cart.slice", "inactive", "dead");
+        daemon_host_epochs(h, 1);
+        credit = daemon_host_real(h, "path-cart.slice", "Credit");
+        REQUIRE(h, credit > 0);
+        daemon_host_epochs(h, 2);
+        REQUIRE(h, daemon_host_real(h, "path-cart.slice", "Credit") < credit);
+        REQUIRE(h, daemon_host_real(h, "path-cart.slice", "Credit") > 0.99 * credit);
+        REQUIRE(h, daemon_host_real(h, "path-other.slice", "Credit") == 0);
+        stop(h);
+}
+
 static void latency_reports_are_checked_used_and_go_stale(void)
 {
         static const double wrong[] = { 0, -0.05, 3600.5, 1e300, -INFINITY, INFINITY, NAN };
@@ -1233,6 +1251,7 @@ static const struct {
         CASE(wrong_configuration_ends_with_78_and_touches_nothing),
         CASE(damaged_record_is_put_aside_and_it_goes_on),
         CASE(credits_survive_a_restart_and_edited_ones_are_put_aside),
+        CASE(credit_of_a_service_that_stopped_decays_at_nobody_elses_cost),
         CASE(path_of_an_unknown_service_is_refused_at_start_and_reload),
         CASE(anyone_may_look_and_only_root_may_change),
 };
