@@ -101,7 +101,7 @@ static int print_paths(const struct client *c, struct json_object *paths)
         term_say(stdout, TERM_DIM, 0, "PRICE: of one request more a second. LATENCY: modelled, of all services of "
                  "the path; UNPOOLED: the same if every service kept what it is entitled to.%s",
                  has_assumed ? " \"assumed\": not every service of it has reports that count "
-                               "requests (coallocctl report-latency --requests=), so 1ms for each is assumed." : "");
+                               "requests (coallocctl report-latency --requests=): 1ms for each that has none." : "");
         return STATUS_FINE;
 }
 

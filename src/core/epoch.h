@@ -73,7 +73,7 @@ struct epoch_path {
         double price;                   /* of a request: doc/theory.md, Prices */
         double latency_market_ms;       /* modelled, had every service its market allocation */
         double latency_ms;              /* modelled, at the allocations */
-        bool is_measured;               /* every service's CPU per request is known; else 1 ms each is assumed */
+        bool is_measured;               /* every service's CPU per request is known; 1 ms is assumed of who has none */
 };
 
 /* A coalition: services that share paths. Those whose data are stale stand aside for the epoch. */

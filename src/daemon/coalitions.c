@@ -100,7 +100,10 @@ double path_cpu_ms(const struct daemon *d, size_t i_path)
         const struct callgraph_paths *paths = &d->graph->paths;
         double sum = 0;
 
-        for (size_t k = paths->first[i_path]; k < paths->first[i_path + 1]; k++)
-                sum += d->graph->path[i_path].is_measured ? d->inputs[paths->members[k]].cpu_ms : 1;
+        for (size_t k = paths->first[i_path]; k < paths->first[i_path + 1]; k++) {
+                double cpu_ms = d->inputs[paths->members[k]].cpu_ms;
+
+                sum += cpu_ms > 0 ? cpu_ms : 1;
+        }
         return sum;
 }

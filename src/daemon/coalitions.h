@@ -32,5 +32,5 @@ void coalition_find(const struct epoch_coalition *c, struct coalition_findings *
 size_t calls_of(const struct daemon *d, const struct service *s, const struct call **ret);
 
 const char *path_name(const struct daemon *d, size_t i_path);
-/* CPU of one request on all services of a path, ms; 1 ms each is assumed where it is not measured. */
+/* CPU of one request on all services of a path, ms; 1 ms is assumed of each that has no measurement. */
 double path_cpu_ms(const struct daemon *d, size_t i_path);

@@ -283,7 +283,7 @@ inbound   mail spam av       1  0.0071  3.0ms assumed         192ms     192ms
 PRICE: of one request more a second. LATENCY: modelled, of all services of the
 path; UNPOOLED: the same if every service kept what it is entitled to.
 \"assumed\": not every service of it has reports that count requests (coallocctl
-report-latency --requests=), so 1ms for each is assumed." "prices at 80 columns, golden"
+report-latency --requests=): 1ms for each that has none." "prices at 80 columns, golden"
 contains "$out" "Price: scarcity 0.5 (0 enough for all" "prices begins with the price"
 run prices --json
 contains "$out" '{"epoch":42,"tier":"congested","scarcity":0.5,"shadow_price":0.00237,"paths":[{"name":"checkout","services":["web","cart","db"],"weight":2,"price":0.0360125,"measured":true,"cpu_ms":15.2,"latency_ms":71.8,"latency_market_ms":84.2,"latency_target_ms":60},' "the keys of a path"

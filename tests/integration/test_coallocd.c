@@ -935,6 +935,9 @@ static void latency_reports_are_checked_used_and_go_stale(void)
         REQUIRE(h, says(h, "Explain", "web", "\"latency_ms\":120.0,"));
         REQUIRE(h, says(h, "Explain", "web", "Of that, 50.0ms are spent in the services that it calls"));
         REQUIRE(h, !says(h, "Explain", "web", "\"cpu_ms\":null"));
+        /* Of one that is measured and two that are not: what is shown is what is priced. */
+        REQUIRE(h, fabs(path_latency(h, "CPUMilliseconds") * daemon_host_price(h, "shadow_price") -
+                        path_latency(h, "Price")) < 1e-9);
         WAIT(h, daemon_host_number(h, "path-web.slice", "LatencyStale") == 1);
         daemon_host_epochs(h, 1);
         REQUIRE_NUMBER(h, daemon_host_number(h, "path-web.slice", "LatencyUSec"), 120000);
