@@ -21,6 +21,10 @@
 /* CPU as people write it, to a tenth of a percent: "150%". */
 #define CPU(milli) FORMAT_CPU((uint64_t)llround(milli) * USEC_PER_MILLI)
 
+/* Smaller credits, and shares of what a coalition gains (ms), are nothing to tell people of. */
+#define CREDIT_NOTED 5e-4
+#define GAIN_NOTED_MS 5e-4
+
 /* A time as people write it, to four digits or so: "12.3ms", "1.53s". */
 #define MS(ms) ms_text((char[FORMAT_MAX]){ 0 }, (ms))
 
@@ -116,7 +120,7 @@ static void say_demand(json_object *out, const struct service *s)
                     CPU(e->need_milli));
                 break;
         case DEMAND_LATENCY_TARGET:
-                say(out, "Its load needs less, but it answered in %s while it held %s, and its target is %s: by the model it meets nine tenths of that with %s, so that is its need.",
+                say(out, "Its use alone would prove less need, but it answered in %s while it held %s, and its target is %s: with %s, by the model, it answers in nine tenths of that, so that is its need.",
                     MS(s->input.latency_ms), CPU(s->input.latency_at_milli), MS(s->decision.target_ms),
                     CPU(e->need_milli));
                 break;
@@ -134,10 +138,11 @@ static void say_weight(json_object *out, const struct service *s)
 {
         double change = s->decision.weight / s->config->weight - 1;
 
-        if (s->input.credit == 0)
-                say(out, "It bargains with its weight, %u (Weight=); it has no credit.", s->config->weight);
+        if (fabs(s->input.credit) < CREDIT_NOTED)
+                say(out, "It bargains with its weight, %u (Weight=); it has no credit%s.", s->config->weight,
+                    s->input.credit == 0 ? "" : " to speak of");
         else if (fabs(change) < 5e-5)
-                say(out, "It bargains with its weight, %u (Weight=); its credit of %+.3f counts only while CPU is scarce.",
+                say(out, "It bargains with its weight, %u (Weight=); its credit of %+.3f counts only while CPU is scarce, the more the scarcer.",
                     s->config->weight, s->input.credit);
         else
                 say(out, "Its weight is %u (Weight=); its credit of %+.3f, for what it %s in its coalition before, makes that %.2f (%+.1f%%).",
@@ -197,7 +202,6 @@ static void say_market(json_object *out, struct daemon *d, const struct service 
         say_share(out, d, s);
 }
 
-
 /* ---- sentences: latency and coalition --------------------------------------------------------- */
 
 static void say_latency(json_object *out, const struct service *s)
@@ -211,9 +215,10 @@ static void say_latency(json_object *out, const struct service *s)
                     !report_is_fresh(s)      ? "; that is more than three epochs old, stale, and ignored"
                     : s->report.at_milli < 0 ? "; nothing was allocated to it then, so nothing follows from it"
                                              : "");
-        if (s->input.other_ms > 0)
-                say(out, "Of that, %s are spent in the services that it calls, as they report.",
-                    MS(s->input.other_ms));
+        if (s->decision.latency.other_ms > 0)
+                say(out, "Of that, %s are spent in the services that it calls, as they report%s.",
+                    MS(s->decision.latency.other_ms),
+                    s->decision.latency.other_ms < s->input.other_ms ? " more than that; a tenth at least is taken to be its own" : "");
         if (s->config->latency_target_usec > 0 && s->input.latency_ms <= 0)
                 say(out, "It has a latency target but no fresh report of its latency: it bargains by its load alone (ReportLatency, coallocctl report-latency).");
         if (s->input.latency_ms > 0 || s->decision.importance > 0)
@@ -272,9 +277,27 @@ static void say_moves(json_object *out, const struct daemon *d, const struct epo
         }
 }
 
+/* Does it serve requests together with others? */
+static bool shares_path(const struct daemon *d, const struct service *s)
+{
+        const struct epoch_graph *g = coalitions_graph(d);
+
+        for (size_t i = 0; g && i < g->paths.n_paths; i++) {
+                bool is_on = false;
+
+                for (size_t k = g->paths.first[i]; k < g->paths.first[i + 1]; k++)
+                        is_on |= d->players[g->paths.members[k]] == s;
+                if (is_on && g->paths.first[i + 1] - g->paths.first[i] > 1)
+                        return true;
+        }
+        return false;
+}
+
 static void say_paths(json_object *out, const struct daemon *d, const struct service *s)
 {
         const struct epoch_graph *g = coalitions_graph(d);
+        double target_ms = s->decision.target_ms, other_ms = s->decision.latency.other_ms;
+        bool has_target = false;
 
         for (size_t i = 0; i < g->paths.n_paths; i++) {
                 const struct epoch_path *p = &g->path[i];
@@ -287,15 +310,25 @@ static void say_paths(json_object *out, const struct daemon *d, const struct ser
                 if (!isfinite(p->latency_ms) || !isfinite(p->latency_market_ms))
                         say(out, "It is on path %s.", path_name(d, i));
                 else if (fabs(p->latency_ms - p->latency_market_ms) < 0.05)
-                        say(out, "It is on path %s, whose modelled latency is %s, with and without the coalition.",
-                            path_name(d, i), MS(p->latency_ms));
+                        say(out, "It is on path %s, whose modelled latency is %s%s.", path_name(d, i),
+                            MS(p->latency_ms), coalition_of(d, s) ? ", with and without the coalition" : "");
                 else
                         say(out, "It is on path %s, whose modelled latency is %s; had everybody kept what the bargain gave, it would be %s.",
                             path_name(d, i), MS(p->latency_ms), MS(p->latency_market_ms));
-                if (p->target_ms > 0 && s->decision.target_ms > 0)
-                        say(out, "The path is to answer in %s; in proportion to the modelled latencies of its services, %s of that are this one's.",
-                            MS(p->target_ms), MS(s->decision.target_ms));
+                if (p->target_ms > 0)
+                        say(out, "Path %s is to answer in %s, shared out in proportion to the modelled latencies of its services.",
+                            path_name(d, i), MS(p->target_ms));
+                has_target |= p->target_ms > 0;
         }
+        if (!has_target || target_ms <= 0)
+                return;
+        if (target_ms == s->input.target_ms)
+                say(out, "Its own target is stricter than that: %s (LatencyTargetSec=).", MS(target_ms));
+        else if (other_ms > 0)
+                say(out, "Its smallest part is %s; with the %s in services that it calls that makes a target of %s.",
+                    MS(target_ms - other_ms), MS(other_ms), MS(target_ms));
+        else
+                say(out, "Its smallest part, and its target therefore, is %s.", MS(target_ms));
 }
 
 static void say_stability(json_object *out, const struct daemon *d, const struct epoch_coalition *c)
@@ -323,10 +356,10 @@ static void say_credit(json_object *out, const struct service *s)
 {
         const struct epoch_decision *x = &s->decision;
 
-        if (x->due != 0 || x->gain != 0)
-                say(out, "Of what the coalition gains, in milliseconds of latency times the weight of the path, %.4g is due to it by what it contributes (Shapley value), and the division gives it %.4g: the difference goes to its credit.",
+        if (fabs(x->due) >= GAIN_NOTED_MS || fabs(x->gain) >= GAIN_NOTED_MS)
+                say(out, "Of what the coalition gains, in milliseconds of latency times the weight of the path, %.2f is due to it by what it contributes (Shapley value), and the division gives it %.2f: the difference goes to its credit.",
                     x->due, x->gain);
-        if (s->credit_before != 0 || s->credit != 0)
+        if (fabs(s->credit_before) >= CREDIT_NOTED || fabs(s->credit) >= CREDIT_NOTED)
                 say(out, "Its credit goes from %+.4f to %+.4f (-1 to 1, halved in %d epochs); it moves its weight by a tenth at most.",
                     s->credit_before, s->credit, LEDGER_HALF_LIFE_EPOCHS);
 }
@@ -337,8 +370,15 @@ static void say_coalition(json_object *out, struct daemon *d, const struct servi
         _cleanup_free_ char *members = NULL;
 
         if (!c) {
+                if (!shares_path(d, s))
+                        say(out, "It shares no request path with another service that runs (Calls=, [Path]): it bargains alone.");
+                else if (d->config->max_coalition_size == 1)
+                        say(out, "It shares requests with others, but MaxCoalitionSize=1 lets nobody pool CPU: it bargains alone.");
+                else
+                        say(out, "More services than MaxCoalitionSize=%u share its requests; where they are cut apart it is left over: it bargains alone.",
+                            d->config->max_coalition_size);
                 if (coalitions_graph(d))
-                        say(out, "It shares no request path with another service (Calls=, [Path]): it bargains alone.");
+                        say_paths(out, d, s);
                 say_credit(out, s);
                 return;
         }
@@ -347,7 +387,10 @@ static void say_coalition(json_object *out, struct daemon *d, const struct servi
         if ((c->active & (c->active - 1)) == 0) {
                 say(out, "Less than two of them take part now, so everybody keeps what the bargain gave.");
         } else if (!c->is_formed) {
-                say_stability(out, d, c);
+                if (c->value.epoch > 0 && !c->value.is_stable)
+                        say_stability(out, d, c);
+                else
+                        say(out, "No price was found at which all of them would trade.");
                 say(out, "In this epoch the coalition is not formed: everybody keeps what the bargain gave.");
         } else {
                 say(out, "Together they hold %s and divide it so that requests on their paths take the least time; that changes nothing for others.",
@@ -370,12 +413,15 @@ static void say_gate(json_object *out, struct daemon *d, const struct service *s
                 say(out, "Allocations are frozen, and it came later: it waits without one.");
                 return;
         }
-        if (!isfinite(g->v_before))
+        if (d->outcome.is_frozen)
+                say(out, d->was_frozen ? "Allocations are frozen by an administrator until `coallocctl thaw`: nothing moves."
+                                       : "Changes had made things worse, so allocations are held for some epochs: nothing moves.");
+        else if (!isfinite(g->v_before))
                 say(out, "There was no allocation before, so the gate let the first one pass.");
         else
                 say(out, "The gate says %s (step %.2g): V, the distance from the solution, would go from %.6g to %.6g.",
                     verdict_to_string(g->verdict), g->step, g->v_before, g->v_after);
-        if (c && c->is_formed && isfinite(c->division.v_before))
+        if (c && c->is_formed && isfinite(c->division.v_before) && !d->outcome.is_frozen)
                 say(out, "Inside the coalition it says %s: what the division falls short of the best would go from %.6g to %.6g.",
                     verdict_to_string(c->division.verdict), c->division.v_before, c->division.v_after);
         say(out, "It holds %s from this epoch on, in whole thousandths of a CPU; roundings keep the sum.",
@@ -439,7 +485,7 @@ static json_object *inputs_of(struct daemon *d, const struct service *s)
         put_double(o, "latency_age_sec", report_exists(s) ? (double)report_age_usec(s) / USEC_PER_SEC : NAN);
         (void)json_object_object_add(o, "latency_stale",
                                      json_object_new_boolean(report_exists(s) && !report_is_fresh(s)));
-        put_double(o, "other_ms", s->input.latency_ms > 0 ? s->input.other_ms : NAN);
+        put_double(o, "other_ms", s->input.latency_ms > 0 ? s->decision.latency.other_ms : NAN);
         put_double(o, "cpu_ms", s->input.cpu_ms > 0 ? s->input.cpu_ms : NAN);
         put_double(o, "credit", s->input.credit);
         put_double(o, "capacity_milli", d->capacity_milli);

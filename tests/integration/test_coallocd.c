@@ -814,6 +814,12 @@ static void coalition_makes_its_path_faster_and_takes_from_nobody_else(void)
         /* Up to whole milli. */
         REQUIRE(h, fabs(path_latency(h, "LatencyUSec") / path_latency(h, "LatencyMarketUSec") - 1) < 0.05);
         REQUIRE_TEXT(h, daemon_host_text(h, "path-web.slice", "CoalitionId"), "");
+        REQUIRE(h, says(h, "Explain", "web", "MaxCoalitionSize=1 lets nobody pool CPU: it bargains alone."));
+        REQUIRE(h, says(h, "Explain", "web", "It is on path web, whose modelled latency is "));
+        call(h, "Freeze", "yes");
+        daemon_host_epochs(h, 1);
+        REQUIRE(h, says(h, "Explain", "web", "Allocations are frozen by an administrator"));
+        REQUIRE(h, !says(h, "Explain", "web", "The gate says"));
         stop(h);
 }
 
@@ -967,6 +973,30 @@ static void path_target_raises_what_its_services_need(void)
         }
         REQUIRE_TEXT(h, daemon_host_text(h, "path-web.slice", "NeedReason"), "latency-target");
         REQUIRE(h, says(h, "Explain", "web", "and its target is"));
+        stop(h);
+}
+
+/* Reports of a cycle put more into the callees than a caller's whole latency. */
+static void explain_tells_what_a_target_of_a_path_makes_of_a_service(void)
+{
+        struct daemon_host *h = callers("");
+        char name[128] = "";
+
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS "[Service db]\nCalls=web\n"
+                                 "[Path buy]\nServices=web cart db\nLatencyTargetSec=60ms\n"
+                                 "[Path sell]\nServices=db cart\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        REQUIRE(h, daemon_host_report(h, "web", 0.08, 0, name) == 0);
+        REQUIRE(h, daemon_host_report(h, "cart", 0.05, 0, name) == 0);
+        REQUIRE(h, daemon_host_report(h, "db", 0.01, 0, name) == 0);
+        daemon_host_epochs(h, 1);
+        REQUIRE(h, says(h, "Explain", "web", "Path buy is to answer in 60.0ms, shared out"));
+        REQUIRE(h, says(h, "Explain", "web", "with the 50.0ms in services that it calls that makes a target of "));
+        REQUIRE(h, says(h, "Explain", "web", "Of that, 50.0ms are spent in the services that it calls, as they report."));
+        /* Of its 10 ms no more than nine are another's, though cart reports 50. */
+        REQUIRE(h, says(h, "Explain", "db", "\"other_ms\":9.0,"));
+        REQUIRE(h, says(h, "Explain", "db", "Of that, 9.0ms are spent"));
         stop(h);
 }
 
@@ -1213,6 +1243,7 @@ static const struct {
         CASE(coalition_makes_its_path_faster_and_takes_from_nobody_else),
         CASE(latency_reports_are_checked_used_and_go_stale),
         CASE(path_target_raises_what_its_services_need),
+        CASE(explain_tells_what_a_target_of_a_path_makes_of_a_service),
         CASE(coalitions_follow_services_that_come_and_go),
         CASE(bargain_that_is_not_solved_in_time_changes_nothing_and_says_so),
         CASE(nothing_is_logged_or_written_on_every_epoch),
