@@ -3,7 +3,6 @@
 #include "client/cells.h"
 
 #include "client/client.h"
-#include "platform/config_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,12 +56,6 @@ char *words_against_target(char buf[static 2 * FORMAT_MAX], uint64_t latency_use
 enum term_style style_against_target(uint64_t latency_usec, uint64_t target_usec)
 {
         return target_usec > 0 && latency_usec != NONE && latency_usec > target_usec ? TERM_WARN : TERM_PLAIN;
-}
-
-void print_no_coalitions(void)
-{
-        term_say(stdout, TERM_PLAIN, 0, "No service works with another. Say which does in %s, by Calls= in its "
-                 "[Service] section or by a [Path]: coalloc.conf(5).", CONFIG_MAIN_PATH);
 }
 
 int cells_print(struct table *t, bool has_legend)

@@ -23,8 +23,5 @@ void cell_text(struct table *t, enum term_style style, const char *text);
 char *words_against_target(char buf[static 2 * FORMAT_MAX], uint64_t latency_usec, uint64_t target_usec);
 enum term_style style_against_target(uint64_t latency_usec, uint64_t target_usec);
 
-/* What to say where no service calls another. */
-void print_no_coalitions(void);
-
 /* Prints and frees. Return: a STATUS_; what went wrong has been said. */
 int cells_print(struct table *t, bool has_legend);

@@ -5,6 +5,7 @@
 #include "client/bus.h"
 #include "client/cells.h"
 #include "client/client.h"
+#include "client/head.h"
 #include "util/cleanup.h"
 
 #include <inttypes.h>
@@ -15,6 +16,8 @@
 #define INDENT 2
 /* CPU that is not worth a sentence, in usec per sec: what words_cpu() shows as nothing. */
 #define MOVE_NOTED_USEC_PER_SEC 500
+/* Utility (ms) that is shown as something. */
+#define UTILITY_NOTED 5e-4
 /* Part of the worth that is still to come, from which on it is said. */
 #define PENDING_NOTED 0.02
 
@@ -252,7 +255,7 @@ static void print_certainty(struct json_object *k)
                          "which it trades proves that none could save more by itself. Fair shares are sampled, "
                          "to %s either way with 95%% confidence (epoch %" PRIu64 ", seed %" PRIu64 ").",
                          saved(text, half_width), epoch, seed);
-        else if (excess > 0)
+        else if (excess >= UTILITY_NOTED)
                 term_say(stdout, TERM_DIM, INDENT, "Every subset was compared in epoch %" PRIu64 ": the one that "
                          "comes closest to leaving could save %s more by itself%s.", epoch, saved(text, excess),
                          json_get_bool(k, "Stable") ? ", which Epsilon= allows" : "");
@@ -269,7 +272,10 @@ static int print_formed(const struct client *c, struct json_object *k)
         double price = json_get_number(k, "Price");
         char text[FORMAT_MAX], more[FORMAT_MAX];
 
-        if (is_valued(k))
+        if (is_valued(k) && worth < UTILITY_NOTED)
+                term_say(stdout, TERM_PLAIN, INDENT, "There is nothing to gain now: no division would make its paths "
+                         "faster than what each member is entitled to.");
+        else if (is_valued(k))
                 term_say(stdout, TERM_PLAIN, INDENT, "Requests on its paths take %s less than if every member kept "
                          "what it is entitled to: modelled, summed over its paths and their Weight=.%s%s%s",
                          saved(text, worth), pending > PENDING_NOTED * worth ? " Of that, " : "",
@@ -334,10 +340,8 @@ int verb_coalitions(const struct client *c, char *args[], int n_args)
                 return status;
         if (c->want_json)
                 return fields_print_list("coalitions", coalition_fields, N_FIELDS(coalition_fields), coalitions);
-        if (json_length(coalitions) == 0) {
-                print_no_coalitions();
-                return STATUS_FINE;
-        }
+        if (json_length(coalitions) == 0)
+                return head_no_coalitions(bus);
         status = print_table(c, coalitions);
         for (size_t i = 0; status == STATUS_FINE && c->has_legend && i < json_length(coalitions); i++)
                 status = print_one(c, json_at(coalitions, i));

@@ -5,6 +5,7 @@
 #include "client/bus.h"
 #include "client/cells.h"
 #include "client/client.h"
+#include "client/head.h"
 #include "core/ledger.h"
 
 #include <math.h>
@@ -13,6 +14,10 @@
 
 /* To each side of the middle. */
 #define BAR_WIDTH 8
+/* What a whole side stands for at least: a credit that is shown as 0 has no bar. */
+#define BAR_CREDIT_MIN 0.1
+/* Less is not shown: what rounding, or a service that left, gave to all. */
+#define CREDIT_NOTED 5e-4
 
 static const struct field credit_fields[] = {
         { "Name", "name", FIELD_SAME },
@@ -27,7 +32,7 @@ static const struct field credit_fields[] = {
 
 static bool has_part(struct json_object *s)
 {
-        return *json_get_text(s, "CoalitionId", "") || fabs(json_get_number(s, "Credit")) > 0;
+        return *json_get_text(s, "CoalitionId", "") || fabs(json_get_number(s, "Credit")) >= CREDIT_NOTED;
 }
 
 /* "   ----|     " for a debt, "       |++++ " for a credit. */
@@ -49,7 +54,8 @@ static void weight_cell(struct table *t, double weight)
 {
         char text[FORMAT_MAX] = "";
 
-        if (isfinite(weight))
+        /* It has none before the first decision about it. */
+        if (isfinite(weight) && weight > 0)
                 (void)snprintf(text, sizeof text, "%.1f", weight);
         cell_text(t, TERM_PLAIN, text);
 }
@@ -74,10 +80,10 @@ static void add_row(struct table *t, struct json_object *s, double largest)
         weight_cell(t, weight * (1 + LEDGER_WEIGHT_SWING * credit));
 }
 
-static int print_credits(const struct client *c, struct json_object *services)
+static int print_credits(const struct client *c, sd_bus *bus, struct json_object *services)
 {
         struct table *t = table_new();
-        double largest = 0;
+        double largest = BAR_CREDIT_MIN;
         size_t n = 0;
 
         if (!t)
@@ -104,16 +110,15 @@ static int print_credits(const struct client *c, struct json_object *services)
                 }
         if (n == 0) {
                 table_free(t);
-                print_no_coalitions();
-                return STATUS_FINE;
+                return head_no_coalitions(bus);
         }
         int status = cells_print(t, c->has_legend);
         if (status == STATUS_FINE && c->has_legend) {
                 (void)printf("\n");
                 term_say(stdout, TERM_DIM, 0, "Credit +0.10: over the last hour, on average, a tenth of what its "
                          "coalition moved came from this service beyond its fair share; minus: went to it. "
-                         "CONTENDED: its weight where not every need fits, at most %.0f%% up or down; NOW: in "
-                         "the last decision.", 100 * LEDGER_WEIGHT_SWING);
+                         "CONTENDED: its weight at scarcity 1 and above, at most %.0f%% up or down; NOW: in the "
+                         "last decision.", 100 * LEDGER_WEIGHT_SWING);
         }
         return status;
 }
@@ -140,5 +145,5 @@ int verb_credits(const struct client *c, char *args[], int n_args)
         }
         if (c->want_json)
                 return fields_print_list("services", credit_fields, N_FIELDS(credit_fields), managed);
-        return print_credits(c, managed);
+        return print_credits(c, bus, managed);
 }

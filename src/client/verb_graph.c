@@ -6,6 +6,7 @@
 #include "client/bus.h"
 #include "client/cells.h"
 #include "client/client.h"
+#include "client/head.h"
 #include "client/graph.h"
 #include "client/graph_svg.h"
 
@@ -299,9 +300,7 @@ int verb_graph(const struct client *c, char *args[], int n_args)
                 return print_dot(g, coalitions);
         if (c->want_svg)
                 return graph_print_svg(g, paths, coalitions);
-        if (json_length(paths) == 0) {
-                print_no_coalitions();
-                return STATUS_FINE;
-        }
+        if (json_length(paths) == 0)
+                return head_no_coalitions(bus);
         return print_text(c, g, paths);
 }

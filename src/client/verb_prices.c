@@ -105,17 +105,15 @@ static int print_paths(const struct client *c, struct json_object *paths)
         return STATUS_FINE;
 }
 
-static int print_prices(const struct client *c, struct json_object *host, struct json_object *paths)
+static int print_prices(const struct client *c, sd_bus *bus, struct json_object *host, struct json_object *paths)
 {
         if (c->has_legend) {
                 if (head_tier(host))
                         head_price(host);
                 (void)printf("\n");
         }
-        if (json_length(paths) == 0) {
-                print_no_coalitions();
-                return STATUS_FINE;
-        }
+        if (json_length(paths) == 0)
+                return head_no_coalitions(bus);
         return print_paths(c, paths);
 }
 
@@ -252,5 +250,5 @@ int verb_prices(const struct client *c, char *args[], int n_args)
                 status = bus_call_list(bus, &paths, "ListPaths");
         if (status != STATUS_FINE)
                 return status;
-        return c->want_json ? print_json(host, paths) : print_prices(c, host, paths);
+        return c->want_json ? print_json(host, paths) : print_prices(c, bus, host, paths);
 }

@@ -3,7 +3,7 @@
 /* Not coallocd: the same face on the bus with answers that never change, so that what coallocctl
  * makes of them can be compared byte for byte.
  *
- *      fake_coallocd [observe|hostile|huge|old|undecided|failing|veto|rolled-back|game]
+ *      fake_coallocd [observe|hostile|huge|old|undecided|failing|veto|rolled-back|game|starting|unpooled]
  *
  * game: five services of two coalitions on three paths beside one of no coalition. The first coalition
  * is formed; in the second two services gain more by themselves; a third has members that do not run.
@@ -26,6 +26,7 @@ static struct {
         bool is_hostile;                /* odd answers */
         bool is_huge;                   /* more than anybody wants to see */
         bool has_game;
+        bool has_no_coalitions;         /* only paths */
         bool is_frozen;
         const char *config_error;
         const char *epoch_error;
@@ -445,7 +446,7 @@ static int list_services(sd_bus_message *call, void *userdata, sd_bus_error *err
 
 static int list_coalitions(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        return answer_list(call, coalition_at, fake.has_game ? N(coalitions) : 0);
+        return answer_list(call, coalition_at, fake.has_game && !fake.has_no_coalitions ? N(coalitions) : 0);
 }
 
 static int list_paths(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -657,10 +658,11 @@ int main(int argc, char *argv[])
 
         fake.is_hostile = strcmp(how, "hostile") == 0;
         fake.is_huge = strcmp(how, "huge") == 0;
-        fake.has_game = strcmp(how, "game") == 0;
+        fake.has_no_coalitions = strcmp(how, "unpooled") == 0;
+        fake.has_game = strcmp(how, "game") == 0 || fake.has_no_coalitions;
         if (strcmp(how, "observe") == 0)
                 fake.mode = "observe";
-        if (strcmp(how, "undecided") == 0)
+        if (strcmp(how, "undecided") == 0 || strcmp(how, "starting") == 0)
                 fake.tier = "";
         if (strcmp(how, "undecided") == 0 || strcmp(how, "failing") == 0)
                 fake.epoch_error = "4 services, but fewer whole percents of CPU to give.";

@@ -133,7 +133,7 @@ contains "$out" "Gate: reduced: the plan was applied in part: a smaller step was
 for verb in coalitions credits prices graph; do
         run $verb
         is "$status/$err" 0/ "$verb of a host without coalitions is fine"
-        contains "$out" "No service works with another. Say which does in" "$verb without coalitions: the next step"
+        contains "$out" "No service that runs works with another. Which does is said in" "$verb without coalitions: the next step"
 done
 run coalitions --json
 is "$status/$out" '0/{"coalitions":[]}' "no coalitions are an empty list"
@@ -217,6 +217,21 @@ run status --json
 contains "$out" '"verdict":"hold","hold":null,' "what an older daemon does not say is null"
 contains "$out" '"epoch_error":null,' "what an older daemon does not say is null, too"
 
+# ---- why there are no coalitions ----------------------------------------------------------------------
+
+fake starting
+for verb in coalitions credits prices graph; do
+        run $verb
+        contains "$out" "Nothing is decided yet: the first epoch is still being measured." "$verb before the first epoch"
+done
+fake undecided
+run coalitions
+contains "$out" "The last epoch ended without a decision" "coalitions of a daemon that could not decide"
+fake unpooled
+run coalitions
+is "$status/$err" 0/ "coalitions of paths without any is fine"
+contains "$out" "MaxCoalitionSize=1 in /etc/coalloc.conf lets" "coalitions that are switched off are no missing paths"
+
 # ---- a game ----------------------------------------------------------------------------------------
 
 fake game 2>"$dir/reports"
@@ -268,7 +283,7 @@ av           6.0%   6.0%       0          |             100  100.0      100.0
 
 Credit +0.10: over the last hour, on average, a tenth of what its coalition
 moved came from this service beyond its fair share; minus: went to it.
-CONTENDED: its weight where not every need fits, at most 10% up or down; NOW: in
+CONTENDED: its weight at scarcity 1 and above, at most 10% up or down; NOW: in
 the last decision." "credits at 80 columns, golden"
 run credits --json
 contains "$out" '{"services":[{"name":"web","unit":"shop-web.slice","coalition":"web","entitlement_milli":700,"alloc_milli":900,"credit":-0.31,"weight":100,"bargain_weight":97.5},' "the keys of a credit"
