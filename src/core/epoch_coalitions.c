@@ -160,17 +160,29 @@ void epoch_model_latency(struct epoch_run *e)
 /* ---- forming ----------------------------------------------------------------------------------- */
 
 /* Nobody gives away what its own load needs: below its load the model is a straight line, which would
- * starve whoever is cheapest to starve, and with it every path that it is on. */
-static struct member member_from(const struct epoch_run *e, size_t i)
+ * starve whoever is cheapest to starve, and with it every path that it is on. Nor what meets its own target:
+ * who declared one did not mean it to be missed for the others' sake. The target of a path binds nobody
+ * here, its latency is what the division makes shorter. */
+static double least_of(const struct epoch_run *e, size_t i)
 {
         const struct epoch_service *s = &e->services[i];
+        double least = fmax(e->w->players[i].floor_milli, queueing_milli(s)), meets_target;
+
+        if (!(s->target_ms > 0) || !is_measured(s) || s->is_elastic)
+                return least;
+        meets_target = latency_milli_for(&e->w->latency[i], s->target_ms);
+        return isfinite(meets_target) ? fmax(least, meets_target) : least;
+}
+
+static struct member member_from(const struct epoch_run *e, size_t i)
+{
         double entitlement = e->w->x[i];
 
         return (struct member){
                 .latency = e->w->latency[i],
                 .importance = e->w->importance[i],
                 .entitlement_milli = entitlement,
-                .least_milli = fmin(entitlement, fmax(e->w->players[i].floor_milli, queueing_milli(s))),
+                .least_milli = fmin(entitlement, least_of(e, i)),
                 .most_milli = fmax(entitlement, e->w->players[i].max_milli),
         };
 }

@@ -129,6 +129,20 @@ def models_of(q, calls, coalition_of):
     return models
 
 
+def target_milli(s, model):
+    """The least CPU at which a measured service meets its own target, by bisection; 0 if it never does."""
+    target = s.get("latency_target_ms") or 0
+    if not target or not is_measured(s) or model.at(1e15) > target:
+        return 0
+    low, high = 0.0, 1e15
+    if model.at(low) <= target:
+        return 0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (low, middle) if model.at(middle) <= target else (middle, high)
+    return high
+
+
 def targets_of(q, paths, models):
     """The target that everybody bargains with, None without: its own, or its part of a path's. Only a
     latency that is measured can be held against one."""

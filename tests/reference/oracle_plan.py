@@ -414,7 +414,9 @@ def judge_game(q, a):
         members = [i for i in range(len(x)) if coalition_of[i] == c]
         held = [a["services"][i]["market_milli"] for i in members]
         importance = [sum(w for on_path, w, _ in paths if i in on_path) for i in members]
-        least = [min(e, max(float(levels[1][i]), models[i].load)) for e, i in zip(held, members)]
+        # Nobody gives what its own load, or its own target, needs.
+        least = [min(e, max(float(levels[1][i]), models[i].load,
+                            games.target_milli(services[i], models[i]))) for e, i in zip(held, members)]
         most = [max(e, float(levels[4][i])) for e, i in zip(held, members)]
         game = games.Game([models[i] for i in members], importance, held, least, most)
         wrong += check_value(q, a, k, game, members)

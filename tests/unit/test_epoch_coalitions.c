@@ -308,6 +308,30 @@ START_TEST(the_part_of_a_path_target_does_not_follow_what_its_service_holds)
 }
 END_TEST
 
+START_TEST(nobody_gives_what_its_own_target_needs)
+{
+        struct epoch_fixture f;
+        const struct epoch_decision *d = &f.decisions[0];
+
+        crowded_path(&f);
+        measured(&f.services[0], 20, 900);
+        f.services[1].load_milli = f.services[2].load_milli = 400;
+        epoch_fixture_pass(&f);
+        ck_assert_double_gt(latency_ms(&d->latency, (double)d->alloc_milli), 22);
+
+        f.services[0].target_ms = 22;
+        epoch_fixture_pass(&f);
+        ck_assert_int_lt(d->alloc_milli, d->entitlement_milli);
+        ck_assert_double_le(latency_ms(&d->latency, (double)d->alloc_milli), 22.1);
+
+        /* A target that no CPU can meet holds nothing back. */
+        f.services[0].other_ms = 18;
+        f.services[0].target_ms = 10;
+        epoch_fixture_pass(&f);
+        ck_assert_int_lt(d->alloc_milli, d->entitlement_milli);
+}
+END_TEST
+
 START_TEST(time_spent_in_called_services_is_not_put_down_to_the_caller)
 {
         struct epoch_fixture f;
@@ -577,6 +601,7 @@ static Suite *suite(void)
         tcase_add_test(targets, a_target_without_a_measurement_changes_nothing);
         tcase_add_test(targets, the_target_of_a_path_is_shared_out_by_modelled_latency);
         tcase_add_test(targets, the_part_of_a_path_target_does_not_follow_what_its_service_holds);
+        tcase_add_test(targets, nobody_gives_what_its_own_target_needs);
         tcase_add_test(targets, time_spent_in_called_services_is_not_put_down_to_the_caller);
         tcase_add_test(targets, a_latency_out_of_all_proportion_counts_as_none);
         tcase_add_test(targets, too_few_iterations_leave_the_state_as_it_was);
