@@ -377,7 +377,7 @@ static void add_divisions(const struct epoch_run *e, struct epoch_outcome *o)
                         continue;
                 if (v->verdict != VERDICT_HOLD)
                         is_changed = true;
-                if (v->verdict != o->gate.verdict) {
+                if (v->verdict != o->gate.verdict || v->verdict == VERDICT_REDUCED) {
                         o->gate.verdict = VERDICT_REDUCED;
                         o->gate.step = o->gate.step > 0 && v->step > 0 ? fmin(o->gate.step, v->step)
                                                                        : fmax(o->gate.step, v->step);
@@ -549,9 +549,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                 return r;
 
         /* coalitions, gate, enforcement */
-        r = epoch_form_coalitions(&e, &next, state->epoch + 1, &o);
-        if (r < 0)
-                return r;
+        epoch_form_coalitions(&e, &next, state->epoch + 1, &o);
         r = judge(&e, state, next.monitor.step_max, advice, &o);
         if (r < 0)
                 return r;

@@ -109,7 +109,8 @@ struct epoch_decision {
         int64_t entitlement_milli;      /* what it brings into its coalition, in whole milli */
         double importance;              /* sum of the weights of the paths through it; 0: on no path */
         struct latency_model latency;   /* used for it; work 0: none was needed */
-        double gain;                    /* U(alloc) - U(entitlement), in the utility of its coalition */
+        double gain;                    /* U(alloc) - U(entitlement), in the utility of its coalition; 0 where
+                                         * nothing is settled */
         double due;                     /* Shapley value, scaled to the sum of the gains */
         double credit;                  /* after settling; the caller carries it to the next epoch */
         int64_t alloc_milli;            /* after the gate: what holds from now on; -1 = none: it came

@@ -14,6 +14,10 @@
 /* Gains below this share of a coalition's weighted latency are rounding: nobody is credited for them. */
 #define SETTLEMENT_NOISE 1e-3
 
+/* A coalition that holds its entitlements but for so much holds them: as near as that the gate may stay
+ * where it is for good. */
+#define SETTLEMENT_ROUNDING_MILLI 2
+
 static size_t member_of(const struct epoch_graph *g, const struct epoch_coalition *c, unsigned position)
 {
         return g->members[c->first + position];
@@ -153,8 +157,12 @@ void epoch_model_latency(struct epoch_run *e)
         for (size_t p = 0; p < e->graph->paths.n_paths; p++)
                 if (e->graph->path[p].target_ms > 0)
                         share_out_target(e, p);
-        for (size_t i = 0; i < e->n; i++)
+        for (size_t i = 0; i < e->n; i++) {
                 w->slo[i].latency = w->latency[i];
+                /* What no arithmetic can score says nothing: not a reason to decide nothing for anybody. */
+                if (!slo_is_valid(&w->slo[i]))
+                        w->slo[i].target_ms = 0;
+        }
 }
 
 /* ---- forming ----------------------------------------------------------------------------------- */
@@ -221,14 +229,15 @@ static unsigned members_of(const struct epoch_run *e, const struct epoch_coaliti
         return n;
 }
 
-/* Ready to play. Return: 0; 1 where too few take part; negative errno. */
-static int game_of(const struct epoch_run *e, const struct epoch_coalition *c, struct worth_game *ret)
+/* Ready to play. False where too few take part, or where one of them is out of all proportion: the
+ * coalition is then not formed, and everybody else bargains as ever. */
+static bool game_of(const struct epoch_run *e, const struct epoch_coalition *c, struct worth_game *ret)
 {
         size_t index[COALITION_MEMBERS_MAX];
         struct member members[COALITION_MEMBERS_MAX];
         unsigned n = members_of(e, c, index, members);
 
-        return n < 2 ? 1 : worth_game_init(ret, members, n);
+        return n >= 2 && worth_game_init(ret, members, n) == 0;
 }
 
 static bool is_valued(const struct epoch_coalition *c)
@@ -236,12 +245,11 @@ static bool is_valued(const struct epoch_coalition *c)
         return c->value.epoch > 0 && c->valued_active == c->active;
 }
 
-static int value_in_turn(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
+static void value_in_turn(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
                          struct epoch_outcome *o)
 {
         struct coalition_scratch scratch = { .worth = e->w->worth, .more = e->w->more };
         size_t n_coalitions = e->graph->n_coalitions, cost = 0, n_looked_at = 0;
-        int r;
 
         for (; n_looked_at < n_coalitions && o->n_valued < EPOCH_VALUATIONS_MAX; n_looked_at++) {
                 struct epoch_coalition *c =
@@ -249,29 +257,28 @@ static int value_in_turn(struct epoch_run *e, struct epoch_state *state, uint64_
                 struct worth_game game;
                 size_t cost_of_this;
 
-                if (game_of(e, c, &game) != 0)
+                if (!game_of(e, c, &game))
                         continue;
                 cost_of_this = coalition_cost(game.n);
                 if (cost > 0 && cost + cost_of_this > VALUATION_COST_MAX)
                         break;
                 cost += cost_of_this;
-                r = coalition_assess(&game, &c->plan, e->rules->epsilon, e->rules->max_iterations, epoch,
-                                     c->id ^ epoch, &scratch, &c->value);
-                if (r < 0)
-                        return r;
+                if (coalition_assess(&game, &c->plan, e->rules->epsilon, e->rules->max_iterations, epoch,
+                                     c->id ^ epoch, &scratch, &c->value) < 0) {
+                        c->plan.is_certified = false;   /* sums that overflow */
+                        continue;
+                }
                 c->valued_active = c->active;
                 o->n_valued++;
         }
         if (n_coalitions > 0)
                 state->next_valued = (state->next_valued + n_looked_at) % n_coalitions;
-        return 0;
 }
 
-int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
-                          struct epoch_outcome *o)
+void epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
+                           struct epoch_outcome *o)
 {
         struct epoch_workspace *w = e->w;
-        int r;
 
         for (size_t c = 0; c < e->graph->n_coalitions; c++) {
                 struct epoch_coalition *coalition = &e->graph->coalitions[c];
@@ -279,15 +286,10 @@ int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64
 
                 coalition->active = active_of(e, coalition);
                 coalition->plan = (struct coalition_plan){ 0 };
-                r = game_of(e, coalition, &game);
-                if (r < 0)
-                        return r;
-                if (r == 0)
+                if (game_of(e, coalition, &game))
                         coalition_plan(&game, e->rules->epsilon, &coalition->plan);
         }
-        r = value_in_turn(e, state, epoch, o);
-        if (r < 0)
-                return r;
+        value_in_turn(e, state, epoch, o);
 
         for (size_t i = 0; i < e->n; i++)
                 w->entity_of[i] = SIZE_MAX;
@@ -308,7 +310,6 @@ int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64
         for (size_t i = 0; i < e->n; i++)
                 if (w->entity_of[i] == SIZE_MAX)
                         w->entity_of[i] = w->n_entities++;
-        return 0;
 }
 
 /* ---- dividing ---------------------------------------------------------------------------------- */
@@ -407,6 +408,13 @@ static void settle_one(struct epoch_run *e, const struct epoch_coalition *c, str
         size_t index[COALITION_MEMBERS_MAX];
         struct member members[COALITION_MEMBERS_MAX];
         unsigned n = members_of(e, c, index, members);
+        int64_t entitled = 0;
+
+        for (unsigned k = 0; k < n; k++)
+                entitled += e->w->target[index[k]];
+        /* The gate took a smaller step, or held: what members lack or have too much then is no gift. */
+        if (fabs((double)(c->total_milli - entitled)) > SETTLEMENT_ROUNDING_MILLI)
+                return;
 
         for (unsigned k = 0; k < n; k++) {
                 double held = worth_utility_of(&members[k], members[k].entitlement_milli);

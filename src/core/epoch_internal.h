@@ -37,20 +37,20 @@ struct epoch_run {
  */
 int epoch_read_graph(struct epoch_run *e);
 
-/* Latency models and targets. Fills w->latency, w->slo, w->target_ms. */
+/* Latency models and targets. Fills w->latency and w->slo, which is valid for everybody. */
 void epoch_model_latency(struct epoch_run *e);
 
 /* Plans every coalition at the market's allocation (w->x), values some of them in their turn, and says
- * which are formed. Fills w->entity_of: formed coalitions come first, in order, then single players.
- * Return: 0; -EDOM. */
-int epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
-                          struct epoch_outcome *o);
+ * which are formed. Fills w->entity_of: formed coalitions come first, in order, then single players. */
+void epoch_form_coalitions(struct epoch_run *e, struct epoch_state *state, uint64_t epoch,
+                           struct epoch_outcome *o);
 
 /* Divides the totals that passed the gate (w->entity_next), and lets the gate judge each division. Fills
  * w->next of all members. Return: 0; negative errno. */
 int epoch_divide_coalitions(struct epoch_run *e, double step_max);
 
-/* Settles credits: fills gain, due and credit of all decisions. */
+/* Settles credits: fills gain, due and credit of all decisions. Coalitions that do not hold just the sum of
+ * their entitlements settle nothing. */
 void epoch_settle_credits(struct epoch_run *e, struct epoch_decision ret[]);
 
 /* Prices and modelled latencies of all paths. */

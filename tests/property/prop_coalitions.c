@@ -13,7 +13,7 @@
 
 struct met {
         int tiers[_TIER_MAX];
-        int n_formed, n_moved, n_targets, n_yielding, n_reduced, n_projected;
+        int n_formed, n_moved, n_targets, n_yielding, n_reduced, n_projected, n_shortened;
 };
 
 static void random_service(struct epoch_fixture *f, struct testing_random *r)
@@ -116,6 +116,11 @@ static void check_coalition(const struct epoch_fixture *f, const struct epoch_co
                                     c->division.v_before + 1e-9 * at_stake);
         ck_assert_double_ge(c->division.v_after, -1e-9 * at_stake);
         ck_assert_double_ge(c->plan.worth, -1e-9);
+        if (c->division.verdict == VERDICT_REDUCED) {
+                ck_assert_int_eq(o->gate.verdict, VERDICT_REDUCED);
+                ck_assert_double_le(o->gate.step, c->division.step);
+                met->n_shortened++;
+        }
         if (o->gate.verdict == VERDICT_APPLY) {
                 int64_t entitled = 0;
 
@@ -187,6 +192,8 @@ START_TEST(promises_hold_with_coalitions_through_any_sequence_of_epochs)
                         }
                         random_measurements(&f, &r);
                         f.rules.is_frozen = testing_random_int(&r, 0, 19) == 0;
+                        if (testing_random_int(&r, 0, 2) == 0)
+                                f.state.monitor.step_max = testing_random_double(&r, 0.02, 1);
                         ck_assert_int_eq(epoch_fixture_decide(&f), 0);
                         check_epoch(&f, &met);
                         epoch_fixture_take_over(&f);
@@ -199,6 +206,7 @@ START_TEST(promises_hold_with_coalitions_through_any_sequence_of_epochs)
         ck_assert_int_gt(met.n_targets, 1000);
         ck_assert_int_gt(met.n_yielding, 100);
         ck_assert_int_gt(met.n_projected, 50);
+        ck_assert_int_gt(met.n_shortened, 200);
 }
 END_TEST
 

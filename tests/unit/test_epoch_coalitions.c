@@ -121,6 +121,32 @@ START_TEST(an_unknown_member_keeps_what_it_has_and_stands_aside)
 }
 END_TEST
 
+/* Importances that cannot be multiplied by a latency, or only one by one. */
+START_TEST(a_coalition_out_of_all_proportion_is_not_formed_and_harms_nobody_else)
+{
+        static const double weight[] = { 1.7e308, 1e308, 8e305, 3e306, 1e307 };
+
+        for (size_t k = 0; k < sizeof weight / sizeof weight[0]; k++) {
+                struct epoch_fixture f;
+
+                crowded_path(&f);
+                f.paths[0].weight = weight[k];
+                epoch_fixture_add(&f, 900, 900)->load_milli = 300;
+                epoch_fixture_add(&f, 300, 900);
+                epoch_fixture_add_path(&f, 1, 4, 2);
+                epoch_fixture_add_coalition(&f, 4, 2);
+                for (int epoch = 0; epoch < 2; epoch++) {
+                        epoch_fixture_pass(&f);
+                        ck_assert(!f.coalitions[0].is_formed);
+                        ck_assert(f.coalitions[1].is_formed);
+                        ck_assert_uint_gt(f.coalitions[1].value.epoch, 0);
+                        for (size_t i = 0; i < 3; i++)
+                                ck_assert_int_eq(f.decisions[i].alloc_milli, f.decisions[i].entitlement_milli);
+                }
+        }
+}
+END_TEST
+
 START_TEST(frozen_coalitions_hold)
 {
         struct epoch_fixture f;
@@ -159,6 +185,37 @@ START_TEST(who_gives_earns_credit_and_who_gets_spends_it)
         for (size_t i = 0; i < 4; i++)
                 sum += f.services[i].credit;
         ck_assert_double_eq_tol(sum, 0, 1e-9);
+}
+END_TEST
+
+/* On half the way to a new total the members hold what the gate left them: that is nobody's gift. */
+START_TEST(half_a_step_of_the_total_settles_no_credit)
+{
+        struct epoch_fixture f;
+        double before[4];
+        int64_t entitled = 0;
+
+        crowded_path(&f);
+        for (int epoch = 0; epoch < 5; epoch++)
+                epoch_fixture_pass(&f);
+        f.services[3].need_milli = 600;         /* the path gets more */
+        f.state.monitor.step_max = 0.25;
+        for (size_t i = 0; i < 4; i++)
+                before[i] = f.services[i].credit;
+        epoch_fixture_pass(&f);
+        ck_assert(f.coalitions[0].is_formed);
+        ck_assert_int_eq(f.outcome.gate.verdict, VERDICT_REDUCED);
+        for (size_t i = 0; i < 3; i++) {
+                entitled += f.decisions[i].entitlement_milli;
+                ck_assert_double_ne(before[i], 0);
+                ck_assert_double_eq(f.services[i].credit, ledger_decay() * before[i]);
+                ck_assert_double_eq(f.decisions[i].gain, 0);
+        }
+        ck_assert_int_lt(f.coalitions[0].total_milli, entitled - 10);
+
+        f.state.monitor.step_max = 1;
+        epoch_fixture_pass(&f);
+        ck_assert_double_gt(f.services[0].credit, before[0]);
 }
 END_TEST
 
@@ -359,6 +416,25 @@ START_TEST(a_latency_out_of_all_proportion_counts_as_none)
         for (size_t i = 0; i < f.n; i++)
                 ck_assert_int_eq(f.decisions[i].alloc_milli, without.decisions[i].alloc_milli);
         ck_assert_double_eq(f.decisions[3].latency.work_milli_ms, LATENCY_WORK_NOMINAL_MILLI_MS);
+}
+END_TEST
+
+START_TEST(a_target_out_of_all_proportion_counts_as_none)
+{
+        struct epoch_fixture f, without;
+
+        crowded_path(&without);
+        without.rules.sensitivity_per_ms = 10;
+        measured(&without.services[3], 20, 1400);
+        crowded_path(&f);
+        f.rules.sensitivity_per_ms = 10;
+        measured(&f.services[3], 20, 1400);
+        f.services[3].target_ms = 1e308;
+        epoch_fixture_pass(&without);
+        epoch_fixture_pass(&f);
+        for (size_t i = 0; i < f.n; i++)
+                ck_assert_int_eq(f.decisions[i].alloc_milli, without.decisions[i].alloc_milli);
+        ck_assert_double_eq(f.decisions[3].target_ms, 0);
 }
 END_TEST
 
@@ -592,8 +668,10 @@ static Suite *suite(void)
         tcase_add_test(division, nobody_gives_what_its_own_load_needs);
         tcase_add_test(division, who_takes_what_is_spare_takes_nothing_that_a_queue_needs);
         tcase_add_test(division, an_unknown_member_keeps_what_it_has_and_stands_aside);
+        tcase_add_test(division, a_coalition_out_of_all_proportion_is_not_formed_and_harms_nobody_else);
         tcase_add_test(division, frozen_coalitions_hold);
         tcase_add_test(division, who_gives_earns_credit_and_who_gets_spends_it);
+        tcase_add_test(division, half_a_step_of_the_total_settles_no_credit);
         tcase_add_test(division, rounding_earns_no_credit);
         tcase_add_test(division, credits_count_under_contention_only);
         suite_add_tcase(s, division);
@@ -604,6 +682,7 @@ static Suite *suite(void)
         tcase_add_test(targets, nobody_gives_what_its_own_target_needs);
         tcase_add_test(targets, time_spent_in_called_services_is_not_put_down_to_the_caller);
         tcase_add_test(targets, a_latency_out_of_all_proportion_counts_as_none);
+        tcase_add_test(targets, a_target_out_of_all_proportion_counts_as_none);
         tcase_add_test(targets, too_few_iterations_leave_the_state_as_it_was);
         suite_add_tcase(s, targets);
         tcase_add_test(prices, a_request_costs_the_price_of_the_cpu_that_it_takes);
