@@ -14,6 +14,10 @@
 #define REPAIR_BINDING_MAX (4 * COALITION_EXACT_MAX)
 #define REPAIR_ROUNDS 20
 
+/* A repair looks at so many subsets in all, eight times at all those of 16 members: five milliseconds. A push at a subset that binds costs as much as so many looks in a sweep. */
+#define REPAIR_LOOKS_MAX (8u << COALITION_EXACT_MAX)
+#define REPAIR_LOOKS_PER_PUSH 4u
+
 /* Sums of amounts agree, and amounts lie in their boxes, up to so much of themselves and a milli. */
 #define AMOUNT_ROUNDING 1e-9
 
@@ -253,24 +257,29 @@ static double sweep(struct repair *p)
 }
 
 /* Between two sweeps, those that bind among themselves: a few subsets instead of all, over and over. In
- * narrow cores the same few pass a payoff on to each other for hundreds of rounds. */
-static void settle_binding(struct repair *p, double settled)
+ * narrow cores the same few pass a payoff on to each other for hundreds of rounds. Returns how many pushes
+ * it took. */
+static uint32_t settle_binding(struct repair *p, double settled)
 {
+        uint32_t n_pushes = 0;
+
         for (unsigned k = 0; k < REPAIR_ROUNDS; k++) {
                 double longest = 0;
 
                 for (unsigned j = 0; j < p->n_binding; j++)
                         longest = fmax(longest, fabs(push(p, p->binding[j], payoff_of(p, p->binding[j]))));
+                n_pushes += p->n_binding;
                 if (longest <= settled)
-                        return;
+                        break;
         }
+        return n_pushes;
 }
 
 int stability_repair(const double worth[], unsigned n, double epsilon, unsigned max_iterations,
                      double scratch[], double payoff[])
 {
         struct repair p = { .worth = worth, .multiplier = scratch, .epsilon = epsilon, .n = n };
-        uint32_t all;
+        uint32_t all, n_looks = 0;
         double settled;
         int r = check_input(worth, n, payoff, epsilon);
 
@@ -283,8 +292,8 @@ int stability_repair(const double worth[], unsigned n, double epsilon, unsigned 
         for (unsigned i = 0; i < n; i++)
                 p.y[i] = payoff[i];
         make_efficient(p.y, n, worth[all]);
-        for (unsigned k = 0; k < max_iterations && sweep(&p) > settled; k++) {
-                settle_binding(&p, settled);
+        for (unsigned k = 0; k < max_iterations && n_looks < REPAIR_LOOKS_MAX && sweep(&p) > settled; k++) {
+                n_looks += all + REPAIR_LOOKS_PER_PUSH * settle_binding(&p, settled);
                 make_efficient(p.y, n, worth[all]);     /* what rounding left */
         }
         if (!find_worst(worth, n, p.y, epsilon).is_stable)

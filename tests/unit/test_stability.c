@@ -133,6 +133,22 @@ START_TEST(repair_ends_after_the_iterations_it_is_allowed)
 }
 END_TEST
 
+/* Every majority is worth all there is: a thousand sweeps would take a second, a million a quarter of an hour. */
+START_TEST(repair_of_a_large_game_gives_up_soon_whatever_it_is_allowed)
+{
+        static double majority[1 << COALITION_EXACT_MAX], scratch[1 << COALITION_EXACT_MAX];
+
+        for (unsigned n = 4; n <= COALITION_EXACT_MAX; n += 4) {
+                double payoff[COALITION_EXACT_MAX] = { 1000 };
+
+                for (uint32_t s = 0; s < 1u << n; s++)
+                        majority[s] = 2 * (unsigned)__builtin_popcount(s) > n ? 1000 : 0;
+                ck_assert_int_eq(stability_repair(majority, n, 0, 1000000, scratch, payoff), 1);
+                ck_assert_double_eq(payoff[0], 1000);
+        }
+}
+END_TEST
+
 START_TEST(sizes_and_numbers_that_mean_nothing_are_refused)
 {
         static double large[1 << COALITION_EXACT_MAX], scratch[1 << COALITION_EXACT_MAX];
@@ -174,6 +190,7 @@ int main(void)
         tcase_add_test(t, repair_leaves_what_is_stable_and_makes_it_add_up);
         tcase_add_test(t, repair_says_that_it_cannot_where_the_core_is_empty);
         tcase_add_test(t, repair_ends_after_the_iterations_it_is_allowed);
+        tcase_add_test(t, repair_of_a_large_game_gives_up_soon_whatever_it_is_allowed);
         tcase_add_test(t, sizes_and_numbers_that_mean_nothing_are_refused);
         suite_add_tcase(s, t);
         return testing_run(s);
