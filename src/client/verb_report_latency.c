@@ -15,7 +15,7 @@ int verb_report_latency(const struct client *c, char *args[], int n_args)
         (void)n_args;
         if (parse_span(args[1], &latency_usec) < 0 || latency_usec == 0) {
                 complain("\"%s\" is no latency.", args[1]);
-                (void)fprintf(stderr, "It is a time span above 0 as systemd writes it: 80ms, 1.5s, 250us.\n");
+                (void)fprintf(stderr, "It is a time span from 1us to 1h as systemd writes it: 80ms, 1.5s, 250us.\n");
                 return STATUS_USAGE;
         }
         if (c->requests && parse_unsigned(c->requests, 1, UINT32_MAX, &n_requests) < 0) {

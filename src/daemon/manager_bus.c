@@ -290,8 +290,8 @@ static int do_report_latency(sd_bus_message *m, void *userdata, sd_bus_error *er
                                          "%s is not running, so it has no latency.", s->unit);
         if (report_take(s, seconds_p99, requests) < 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "A latency of %g s is none: it has to be above 0 and at most %g s.",
-                                         seconds_p99, REPORT_SECONDS_MAX);
+                                         "A latency of %g s is none: it has to be between %g s and %g s.",
+                                         seconds_p99, REPORT_SECONDS_MIN, REPORT_SECONDS_MAX);
         return sd_bus_reply_method_return(m, NULL);
 }
 

@@ -17,7 +17,7 @@ int report_take(struct service *s, double seconds_p99, uint32_t requests)
                 .at_milli = s->recent_milli[0],
         };
 
-        if (!(seconds_p99 > 0 && seconds_p99 <= REPORT_SECONDS_MAX))
+        if (!(seconds_p99 >= REPORT_SECONDS_MIN && seconds_p99 <= REPORT_SECONDS_MAX))
                 return -EINVAL;
         /* Requests are those since the report before: without one nobody knows how long they took to come. */
         if (report_exists(s) && now_usec > last->at_usec)

@@ -7,9 +7,11 @@
 #include "daemon/daemon.h"
 
 #define REPORT_FRESH_EPOCHS 3
+/* No request of anything is faster than a microsecond: what claims to be would drown all others. */
+#define REPORT_SECONDS_MIN 1e-6
 #define REPORT_SECONDS_MAX 3600.0
 
-/* Return: 0; -EINVAL for a latency that is none: not finite, not above 0, above an hour. */
+/* Return: 0; -EINVAL for a latency that is none: not a number, below a microsecond, above an hour. */
 int report_take(struct service *s, double seconds_p99, uint32_t requests);
 
 bool report_exists(const struct service *s);

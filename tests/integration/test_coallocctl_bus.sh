@@ -363,10 +363,10 @@ is "$status/$out/$err" 0// "report-latency is quiet"
 run report-latency web 1.5s --requests=500
 is "$(cat "$dir/reports")" "ReportLatency web 0.08 0
 ReportLatency web 1.5 500" "seconds and requests arrive"
-for span in 0 nan -1 inf 80miles '' 1e3; do
+for span in 0 nan -1 inf 80miles '' 1e3 0.4us 100ns; do
         run report-latency -- web "$span"
         is "$status/$out" 2/ "report-latency: \"$span\" is wrong usage"
-        contains "$err" "It is a time span above 0 as systemd writes it: 80ms" "report-latency: \"$span\": the remedy"
+        contains "$err" "It is a time span from 1us to 1h as systemd writes it: 80ms" "report-latency: \"$span\": the remedy"
 done
 run report-latency web -80ms
 is "$status/$out" 2/ "a negative latency is wrong usage even where it looks like an option"

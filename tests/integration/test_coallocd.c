@@ -911,7 +911,7 @@ static void credit_of_a_service_that_stopped_decays_at_nobody_elses_cost(void)
 
 static void latency_reports_are_checked_used_and_go_stale(void)
 {
-        static const double wrong[] = { 0, -0.05, 3600.5, 1e300, -INFINITY, INFINITY, NAN };
+        static const double wrong[] = { 0, -0.05, 1e-320, 0.99e-6, 3600.5, 1e300, -INFINITY, INFINITY, NAN };
         struct daemon_host *h = callers("");
         char name[128] = "";
 

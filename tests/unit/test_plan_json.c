@@ -182,6 +182,7 @@ static const struct {
         { SERVICE("\"latency_target_ms\":0"), { "latency_target_ms", "more than 0" } },
         { SERVICE("\"latency_ms\":0"), { "latency_ms", "more than 0" } },
         { SERVICE("\"latency_ms\":0.0001"), { "latency_ms", "0.0001", "0.001 to" } },
+        { SERVICE("\"latency_ms\":1e-317"), { "latency_ms", "0.001 to" } },
         { SERVICE("\"latency_ms\":2e9"), { "latency_ms", "out of range" } },
         { SERVICE("\"credit\":1e7"), { "credit", "out of range" } },
         { "{\"capacity_milli\":1,\"max_coalition_size\":0,\"services\":[]}", { "max_coalition_size", "1 to 32" } },
