@@ -211,7 +211,7 @@ static bool have_changed(const struct daemon *d, const struct bus_prices *told)
         const struct epoch_graph *g = coalitions_graph(d);
         size_t n = g ? g->paths.n_paths : 0;
 
-        if (!told->was_told || told->scarcity != d->outcome.market.scarcity ||
+        if (!told->was_told || d->has_new_paths || told->scarcity != d->outcome.market.scarcity ||
             told->shadow_price != d->outcome.market.shadow_price || told->n_paths != n)
                 return true;
         for (size_t i = 0; i < n; i++)
@@ -220,7 +220,7 @@ static bool have_changed(const struct daemon *d, const struct bus_prices *told)
         return false;
 }
 
-static void remember(const struct daemon *d, struct bus_prices *told)
+static void remember(struct daemon *d, struct bus_prices *told)
 {
         const struct epoch_graph *g = coalitions_graph(d);
         size_t n = g ? g->paths.n_paths : 0;
@@ -236,6 +236,7 @@ static void remember(const struct daemon *d, struct bus_prices *told)
                 paths[i] = g->path[i].price;
         told->scarcity = d->outcome.market.scarcity;
         told->shadow_price = d->outcome.market.shadow_price;
+        d->has_new_paths = false;
 }
 
 static int new_signal(sd_bus *bus, const struct daemon *d, sd_bus_message **ret)

@@ -111,7 +111,7 @@ int configure_reload(struct daemon *d)
         } else
                 release_strays(d, true);
         credits_save(d);
-        log_plain(LOG_INFO, MSG_CONFIG_LOADED, "Configuration reloaded: %zu services, %zu paths.",
+        log_plain(LOG_INFO, MSG_CONFIG_LOADED, "Configuration reloaded: %zu services and %zu [Path] sections.",
                   d->config->n_services, d->config->n_paths);
         return 0;
 }

@@ -151,6 +151,7 @@ struct daemon {
         struct epoch_outcome outcome;
         bool has_outcome;
         struct graph *calls;            /* who calls whom among the players */
+        bool has_new_paths;             /* since prices were last told */
         const struct epoch_graph *graph; /* its paths and coalitions, as the last decision left them; NULL: there
                                          * was none, or no paths */
         bool is_held;                   /* by a veto of the gate, in the last epoch */

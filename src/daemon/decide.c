@@ -479,6 +479,7 @@ static void run_epoch(struct daemon *d)
         r = graph_update(d->calls, d->config, d->graph_players, d->n_players);
         if (r < 0)
                 goto fail;
+        d->has_new_paths |= r > 0;
         complete_players(d);
 
         rules = (struct epoch_rules){

@@ -976,6 +976,27 @@ static void path_target_raises_what_its_services_need(void)
         stop(h);
 }
 
+/* Where prices are all 0 nothing but the names tells them apart. */
+static void listeners_are_told_of_prices_of_other_paths(void)
+{
+        struct daemon_host *h = callers("");
+        unsigned n_told;
+
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS "[Path buy]\nServices=web cart\n");
+        fake_systemd_find(h->systemd, "path-web.slice")->load_cpus = 0.2;
+        daemon_host_run(h, NULL);
+        WAIT(h, daemon_host_price(h, "path/buy") == 0);
+        do {
+                n_told = h->n_prices_changed;
+                daemon_host_epochs(h, 1);
+        } while (h->n_prices_changed != n_told);
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS "[Path sell]\nServices=web cart\n");
+        call(h, "Reload", NULL);
+        WAIT(h, daemon_host_price(h, "path/sell") == 0);
+        WAIT(h, h->n_prices_changed == n_told + 1);
+        stop(h);
+}
+
 /* Reports of a cycle put more into the callees than a caller's whole latency. */
 static void explain_tells_what_a_target_of_a_path_makes_of_a_service(void)
 {
@@ -1243,6 +1264,7 @@ static const struct {
         CASE(coalition_makes_its_path_faster_and_takes_from_nobody_else),
         CASE(latency_reports_are_checked_used_and_go_stale),
         CASE(path_target_raises_what_its_services_need),
+        CASE(listeners_are_told_of_prices_of_other_paths),
         CASE(explain_tells_what_a_target_of_a_path_makes_of_a_service),
         CASE(coalitions_follow_services_that_come_and_go),
         CASE(bargain_that_is_not_solved_in_time_changes_nothing_and_says_so),
