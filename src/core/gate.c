@@ -37,6 +37,9 @@
 /* Closer to a whole milli than this is rounding of the arithmetic before, not an amount. */
 #define WHOLE_TOLERANCE_MILLI 1e-6
 
+/* Differences of latencies that agree so far are equal but for rounding. */
+#define COST_TOLERANCE 1e-9
+
 static double box_of(const struct gate_model *m, size_t i)
 {
         double box = m->upper_milli[i] - m->lower_milli[i];
@@ -885,12 +888,22 @@ static double cost_of_unit(const struct division *d, unsigned i, int64_t x, int6
         return d->importance[i] * (latency_ms(l, (double)(x + unit)) - latency_ms(l, (double)x));
 }
 
+/* Is one cheaper than the other, or as cheap and due to who has lost more (or won less) by rounding so far?
+ * All along a straight line every unit costs the same. */
+static bool unit_is_better(double cost, double debt, double than_cost, double than_debt)
+{
+        double tie = COST_TOLERANCE * fabs(than_cost);
+
+        return cost < than_cost - tie ||
+               (cost <= than_cost + tie && debt > than_debt + WHOLE_TOLERANCE_MILLI);
+}
+
 /* Rounds down, then gives or takes what is left of the total one unit at a time, where that costs least:
- * a handful of units and members. */
+ * a handful of units and members. The boxes hold the total, so that somebody always has room. */
 static void round_division(const struct division *d, const double x_milli[], int64_t ret_x[])
 {
         int64_t left = d->total_milli, unit;
-        double cost[COALITION_MEMBERS_MAX];
+        double cost[COALITION_MEMBERS_MAX], debt[COALITION_MEMBERS_MAX];
 
         for (unsigned i = 0; i < d->n; i++) {
                 double whole = floor(x_milli[i] + WHOLE_TOLERANCE_MILLI);
@@ -902,16 +915,19 @@ static void round_division(const struct division *d, const double x_milli[], int
         if (left == 0)
                 return;
         unit = left > 0 ? 1 : -1;
-        for (unsigned i = 0; i < d->n; i++)
+        for (unsigned i = 0; i < d->n; i++) {
                 cost[i] = cost_of_unit(d, i, ret_x[i], unit);
+                debt[i] = (double)unit * (x_milli[i] - (double)ret_x[i]);
+        }
         for (; left != 0; left -= unit) {
                 unsigned best = 0;
 
                 for (unsigned i = 1; i < d->n; i++)
-                        if (cost[i] < cost[best])
+                        if (isinf(cost[best]) || unit_is_better(cost[i], debt[i], cost[best], debt[best]))
                                 best = i;
                 ret_x[best] += unit;
                 cost[best] = cost_of_unit(d, best, ret_x[best], unit);
+                debt[best]--;
         }
 }
 

@@ -141,7 +141,7 @@ int gate_judge(const struct gate_model *model, const int64_t x_old[], const int6
  *               to whole milli
  * @ret:         the verdict; its potentials are D, in utility
  *
- * D(x) = F(best) - F(x) with F = worth_utility() and the gate's own best division, found by its own
+ * D(x) = F(best) - F(x) with F the sum of worth_utility_of() and the gate's own best division, found by its own
  * search over the price: of worth.c it trusts nothing. D is convex and never negative. Both sides are
  * judged in whole milli, by the rule of gate_judge(). A plan that holds more or less than the total, or
  * leaves a box by more than a milli, is vetoed unheard.

@@ -36,13 +36,6 @@ double slo_log_score(const struct slo *slo, double x_milli)
         return -softplus(lateness(slo, x_milli));
 }
 
-double slo_log_score_slope(const struct slo *slo, double x_milli)
-{
-        double score_missing = exp(-softplus(-lateness(slo, x_milli)));
-
-        return -slo->steepness_per_ms * latency_slope(&slo->latency, x_milli) * score_missing;
-}
-
 /* On the curve the second derivative has the sign of q tanh((q - m) / 2) - 2, where q is the latency
  * that is this service's own and m what the target leaves for it, both in units of 1 / steepness. It
  * grows with q, from below 0 at max(m, 2) to above 0 two units later. */
@@ -256,11 +249,4 @@ double gain_demand_at(const struct gain *g, double log_urge, double hint_milli, 
                 share = next;
         }
         return share;
-}
-
-double gain_demand(const struct gain *g, double urge_per_milli, double hint_milli)
-{
-        double elasticity;
-
-        return gain_demand_at(g, log(urge_per_milli), hint_milli, &elasticity);
 }

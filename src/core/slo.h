@@ -27,8 +27,6 @@ struct slo {
 bool slo_is_valid(const struct slo *slo);
 
 double slo_log_score(const struct slo *slo, double x_milli);
-/* d log g / dx, per milli. */
-double slo_log_score_slope(const struct slo *slo, double x_milli);
 
 /* Left of it g is convex, right of it concave. May be 0. */
 double slo_inflection_milli(const struct slo *slo);
@@ -72,14 +70,13 @@ double gain_log_urge(const struct gain *g, double share_milli);
 double gain_log(const struct gain *g, double share_milli);
 
 /**
- * gain_demand() - the share at which the urge is as given
- * @hint_milli: where to look first (the answer at a neighbouring price), or 0
+ * gain_demand_at() - the share at which the urge is as given
+ * @log_urge:       its logarithm, per milli
+ * @hint_milli:     where to look first (the answer at a neighbouring price), or 0
+ * @ret_elasticity: by how many percent the share falls when the urge grows by one: 1 for a plain gain, 0
+ *                  at the bound
  *
  * The box where the urge is still larger there. Safeguarded Newton steps, two or three evaluations from
  * a good hint, some fifty at worst.
  */
-double gain_demand(const struct gain *g, double urge_per_milli, double hint_milli);
-
-/* The same by the logarithm of the urge; tells by how many percent the share falls when the urge grows
- * by one: 1 for a plain gain, 0 at the bound. */
 double gain_demand_at(const struct gain *g, double log_urge, double hint_milli, double *ret_elasticity);

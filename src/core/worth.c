@@ -6,12 +6,6 @@
 #include <errno.h>
 #include <float.h>
 
-/* Closer to a whole milli than this is rounding of the arithmetic before, not an amount. */
-#define WHOLE_TOLERANCE_MILLI 1e-6
-
-/* Differences of latencies that agree so far are equal but for rounding. */
-#define GAIN_TOLERANCE 1e-9
-
 #define FOR_EACH_MEMBER(i, subset)                                                                 \
         for (uint32_t rest_ = (subset), i; rest_ != 0 && (i = (uint32_t)__builtin_ctz(rest_), true);   \
              rest_ &= rest_ - 1)
@@ -300,79 +294,6 @@ int worth_all(const struct worth_game *g, double ret_worth[])
 double worth_utility_of(const struct member *m, double x_milli)
 {
         return -m->importance * latency_ms(&m->latency, x_milli);
-}
-
-double worth_utility(const struct worth_game *g, const double x_milli[])
-{
-        double sum = 0;
-
-        for (unsigned i = 0; i < g->n; i++)
-                sum += worth_utility_of(&g->members[i], x_milli[i]);
-        return sum;
-}
-
-/* ---- whole milli -------------------------------------------------------------------------------- */
-
-static int64_t whole_below(double milli)
-{
-        return (int64_t)floor(milli + WHOLE_TOLERANCE_MILLI);
-}
-
-static int64_t whole_above(double milli)
-{
-        return (int64_t)ceil(milli - WHOLE_TOLERANCE_MILLI);
-}
-
-/* Moves one unit, up (step 1) or down (-1), where that is best. Where it is equally good, as it is all
- * along a tangent, to whom rounding has cost most so far. */
-static void move_unit(const struct worth_game *g, const double real[], int64_t x[], int step)
-{
-        unsigned best = g->n;
-        double best_gain = 0, best_debt = 0;
-
-        for (unsigned i = 0; i < g->n; i++) {
-                const struct member *m = &g->members[i];
-                double gain, debt, tie;
-
-                if (step > 0 ? x[i] >= whole_above(m->most_milli) : x[i] <= whole_below(m->least_milli))
-                        continue;
-                gain = cost_of(m, (double)x[i]) - cost_of(m, (double)(x[i] + step));
-                debt = step * (real[i] - (double)x[i]);
-                tie = GAIN_TOLERANCE * fabs(best_gain);
-                if (best == g->n || gain > best_gain + tie ||
-                    (gain >= best_gain - tie && debt > best_debt)) {
-                        best = i;
-                        best_gain = gain;
-                        best_debt = debt;
-                }
-        }
-        assert(best < g->n);
-        x[best] += step;
-}
-
-int worth_round(const struct worth_game *g, const double x_milli[], int64_t pool_milli,
-                int64_t ret_x[])
-{
-        int64_t least = 0, most = 0, sum = 0;
-
-        for (unsigned i = 0; i < g->n; i++) {
-                least += whole_below(g->members[i].least_milli);
-                most += whole_above(g->members[i].most_milli);
-        }
-        if (pool_milli < least || pool_milli > most)
-                return -ERANGE;
-
-        for (unsigned i = 0; i < g->n; i++) {
-                const struct member *m = &g->members[i];
-
-                ret_x[i] = whole_below(clamp(x_milli[i], m->least_milli, m->most_milli));
-                sum += ret_x[i];
-        }
-        for (; sum < pool_milli; sum++)
-                move_unit(g, x_milli, ret_x, 1);
-        for (; sum > pool_milli; sum--)
-                move_unit(g, x_milli, ret_x, -1);
-        return 0;
 }
 
 /* ---- an old division ---------------------------------------------------------------------------- */

@@ -82,26 +82,8 @@ double worth_of(const struct worth_game *g, uint32_t subset);
  */
 int worth_all(const struct worth_game *g, double ret_worth[]);
 
-/* sum of U_i(x_i) over all members: F of the gate. */
-double worth_utility(const struct worth_game *g, const double x_milli[]);
-
 /* U_i of one member. */
 double worth_utility_of(const struct member *m, double x_milli);
-
-/**
- * worth_round() - a division in whole milli
- * @x_milli: a division of about @pool_milli, milli
- * @ret_x:   whole milli with the sum @pool_milli exactly, within the boxes widened to whole milli
- *
- * Rounds down and gives the units that are left to where they gain most utility; takes from where they
- * cost least, should there be too many; among equals to whom rounding has cost most so far. An amount
- * within a millionth of a whole one is that one.
- *
- * Cost: O(n) for each milli by which the sum of @x_milli rounded down differs from the pool.
- * Return: 0; -ERANGE if the boxes cannot hold that sum.
- */
-int worth_round(const struct worth_game *g, const double x_milli[], int64_t pool_milli,
-                int64_t ret_x[]);
 
 /**
  * worth_carry() - an old division carried to a new total and into this epoch's boxes

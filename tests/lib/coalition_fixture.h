@@ -37,3 +37,13 @@ static inline int coalition_fixture_game(struct testing_random *r, unsigned n, s
                 members[i] = coalition_fixture_member(r);
         return worth_game_init(ret, members, n);
 }
+
+/* What a division is worth to all members together. */
+static inline double coalition_fixture_utility(const struct worth_game *g, const double x_milli[])
+{
+        double sum = 0;
+
+        for (unsigned i = 0; i < g->n; i++)
+                sum += worth_utility_of(&g->members[i], x_milli[i]);
+        return sum;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Random latency targets: ordinary ones, and such that reach every corner of the model. */
+/* Random latency targets: ordinary ones, and such that reach every corner of the model; and what tests ask
+ * of them. */
 
 #include "core/slo.h"
 #include "lib/testing.h"
@@ -39,4 +40,18 @@ static inline struct gain slo_fixture_random_gain(struct testing_random *r, bool
 
         gain_init(&gain, &slo, lower, lower + box);
         return gain;
+}
+
+/* d log g / dx, per milli. */
+static inline double slo_fixture_log_score_slope(const struct slo *slo, double x_milli)
+{
+        return slo->steepness_per_ms * latency_slope(&slo->latency, x_milli) * expm1(slo_log_score(slo, x_milli));
+}
+
+/* What a gain asks for at an urge, not its logarithm. */
+static inline double slo_fixture_demand(const struct gain *g, double urge_per_milli, double hint_milli)
+{
+        double elasticity;
+
+        return gain_demand_at(g, log(urge_per_milli), hint_milli, &elasticity);
 }

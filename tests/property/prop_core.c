@@ -163,7 +163,7 @@ START_TEST(a_lying_division_is_caught)
                 ck_assert(isinf(stability_certificate(&g, x, INFINITY)));
 
                 misdivide(&r, &g, x);
-                lost = worth_utility(&g, plan.x_milli) - worth_utility(&g, x);
+                lost = coalition_fixture_utility(&g, plan.x_milli) - coalition_fixture_utility(&g, x);
                 if (lost > 2 * tolerance) {
                         ck_assert_double_gt(stability_certificate(&g, x, plan.price), tolerance);
                         n_misdivided++;

@@ -3,7 +3,7 @@
 /* The gate on divisions: random coalitions, honest plans and lies. */
 
 #include "core/gate.h"
-#include "lib/testing.h"
+#include "lib/coalition_fixture.h"
 
 #define N_CASES 1500
 #define N_MAX 8
@@ -55,7 +55,7 @@ static void random_coalition(struct coalition *c, struct testing_random *r)
         ck_assert_int_eq(worth_game_init(&c->game, members, c->n), 0);
         ck_assert_int_eq(worth_divide(&c->game, all_of(c), total, c->plan, NULL), 0);
         worth_carry(&c->game, old, total, c->old);
-        c->cost = fabs(worth_utility(&c->game, c->plan));
+        c->cost = fabs(coalition_fixture_utility(&c->game, c->plan));
 }
 
 static void judge(const struct coalition *c, const double old[], const double plan[], double step_max,
@@ -78,19 +78,20 @@ static double utility_of(const struct coalition *c, const int64_t x[])
 
         for (unsigned i = 0; i < c->n; i++)
                 real[i] = (double)x[i];
-        return worth_utility(&c->game, real);
+        return coalition_fixture_utility(&c->game, real);
 }
 
 /* Any whole division of the total. */
 static void random_division(const struct coalition *c, struct testing_random *r, double ret[])
 {
+        struct gate_verdict verdict;
         int64_t x[N_MAX];
         double wanted[N_MAX], carried[N_MAX];
 
         for (unsigned i = 0; i < c->n; i++)
                 wanted[i] = testing_random_double(r, c->game.members[i].least_milli, c->game.members[i].most_milli);
         worth_carry(&c->game, wanted, (double)c->total, carried);
-        ck_assert_int_eq(worth_round(&c->game, carried, c->total, x), 0);
+        judge(c, NULL, carried, 1, x, &verdict);
         for (unsigned i = 0; i < c->n; i++)
                 ret[i] = (double)x[i];
 }
@@ -111,7 +112,7 @@ START_TEST(the_gate_and_the_solver_agree_on_the_best_division_without_sharing_co
                 ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
                 ck_assert(isnan(verdict.v_before));
                 best = utility_of(&c, x) + verdict.v_after;
-                found = worth_utility(&c.game, c.plan);
+                found = coalition_fixture_utility(&c.game, c.plan);
                 ck_assert_double_ge(best, found - 1e-9 * c.cost);
                 for (unsigned i = 0; i < c.n; i++)
                         is_whole &= floor(c.game.members[i].least_milli) == c.game.members[i].least_milli &&
@@ -138,8 +139,8 @@ START_TEST(no_division_is_better_than_what_the_gate_takes_for_best)
                 judge(&c, x, c.plan, 1, ret_x, &verdict);
                 best = utility_of(&c, ret_x) + verdict.v_after;
                 ck_assert_double_ge(verdict.v_before, 0);
-                ck_assert_double_le(worth_utility(&c.game, x), best + 1e-9 * c.cost);
-                ck_assert_double_eq_tol(best - worth_utility(&c.game, x), verdict.v_before,
+                ck_assert_double_le(coalition_fixture_utility(&c.game, x), best + 1e-9 * c.cost);
+                ck_assert_double_eq_tol(best - coalition_fixture_utility(&c.game, x), verdict.v_before,
                                         1e-9 * (c.cost + verdict.v_before));
         }
 }
@@ -165,13 +166,13 @@ START_TEST(what_a_division_loses_is_convex)
                 slack = 1e-9 * (c.cost + of_x.v_before + of_y.v_before);
                 for (unsigned i = 0; i < c.n; i++)
                         z[i] = x[i] + s * (y[i] - x[i]);
-                lost = best - worth_utility(&c.game, z);
+                lost = best - coalition_fixture_utility(&c.game, z);
                 ck_assert_double_le(lost, (1 - s) * of_x.v_before + s * of_y.v_before + slack);
 
                 for (unsigned i = 0; i < c.n; i++)
                         z[i] = x[i] + s * (c.plan[i] - x[i]);
-                lost = best - worth_utility(&c.game, z);
-                ck_assert_double_le(lost, (1 - s) * of_x.v_before + s * (best - worth_utility(&c.game, c.plan)) +
+                lost = best - coalition_fixture_utility(&c.game, z);
+                ck_assert_double_le(lost, (1 - s) * of_x.v_before + s * (best - coalition_fixture_utility(&c.game, c.plan)) +
                                     slack);
         }
 }
@@ -265,7 +266,7 @@ START_TEST(a_solver_that_lies_about_a_division_is_vetoed)
                         bad[i] = good[i];
                 bad[a] = floor(good[a] - (good[a] - c.game.members[a].least_milli) / 2);
                 bad[b] += good[a] - bad[a];
-                if (a != b && worth_utility(&c.game, bad) < worth_utility(&c.game, good) - 1e-9 * c.cost) {
+                if (a != b && coalition_fixture_utility(&c.game, bad) < coalition_fixture_utility(&c.game, good) - 1e-9 * c.cost) {
                         judge(&c, good, bad, 1, ret_x, &verdict);
                         ck_assert_int_ne(verdict.verdict, VERDICT_APPLY);
                         ck_assert_double_le(verdict.v_after, verdict.v_before + 1e-12 * c.cost);
@@ -280,7 +281,7 @@ START_TEST(a_solver_that_lies_about_a_division_is_vetoed)
                 ck_assert_int_eq(worth_game_init(&lie, members, c.n), 0);
                 ck_assert_int_eq(worth_divide(&lie, all_of(&c), (double)c.total, wrong, NULL), 0);
                 judge(&c, NULL, wrong, 1, ret_x, &verdict);
-                if (utility_of(&c, ret_x) < worth_utility(&c.game, good) - 1e-9 * c.cost) {
+                if (utility_of(&c, ret_x) < coalition_fixture_utility(&c.game, good) - 1e-9 * c.cost) {
                         judge(&c, good, wrong, 1, ret_x, &verdict);
                         ck_assert_int_ne(verdict.verdict, VERDICT_APPLY);
                         ck_assert_double_le(verdict.v_after, verdict.v_before + 1e-12 * c.cost);
@@ -320,6 +321,80 @@ START_TEST(a_solver_that_lies_about_a_division_is_vetoed)
 }
 END_TEST
 
+/* Nobody who got a unit more than its share of the plan would rather leave it to another. */
+START_TEST(units_left_by_rounding_down_go_where_they_gain_most)
+{
+        struct testing_random r = { testing_seed() };
+        unsigned n_up = 0;
+
+        for (int k = 0; k < N_CASES; k++) {
+                struct coalition c;
+                int64_t x[N_MAX];
+                struct gate_verdict verdict;
+
+                random_coalition(&c, &r);
+                judge(&c, NULL, c.plan, 1, x, &verdict);
+                for (unsigned i = 0; i < c.n; i++) {
+                        const struct member *m = &c.game.members[i];
+                        double y = (double)x[i], lost;
+
+                        if (y < fmax(c.plan[i], m->least_milli) + 1e-6) /* not rounded up */
+                                continue;
+                        n_up++;
+                        lost = worth_utility_of(m, y) - worth_utility_of(m, y - 1);
+                        for (unsigned j = 0; j < c.n; j++) {
+                                double z = (double)x[j];
+
+                                if (i == j || z >= ceil(c.game.members[j].most_milli))
+                                        continue;
+                                ck_assert_double_le(worth_utility_of(&c.game.members[j], z + 1) -
+                                                    worth_utility_of(&c.game.members[j], z),
+                                                    lost * (1 + 1e-6) + 1e-12 * c.cost);
+                        }
+                }
+        }
+        ck_assert_uint_ge(n_up, N_CASES);
+}
+END_TEST
+
+/* Equal members with one and the same amount are rounded to amounts that differ by one at most, and in a larger
+ * total nobody of them has less. */
+START_TEST(equals_are_rounded_alike)
+{
+        struct testing_random r = { testing_seed() };
+
+        for (int k = 0; k < N_CASES; k++) {
+                unsigned n = (unsigned)testing_random_int(&r, 2, N_MAX);
+                struct member m = coalition_fixture_member(&r), members[N_MAX];
+                int64_t total, last[N_MAX] = { 0 };
+                struct worth_game g;
+
+                m.most_milli = fmax(m.most_milli, m.least_milli + 2);
+                for (unsigned i = 0; i < n; i++)
+                        members[i] = m;
+                ck_assert_int_eq(worth_game_init(&g, members, n), 0);
+                total = (int64_t)ceil(m.entitlement_milli * n);
+                for (int step = 0; step < 3 && (double)total <= m.most_milli * n; step++, total++) {
+                        double plan[N_MAX];
+                        int64_t x[N_MAX], low = INT64_MAX, high = 0;
+                        struct gate_verdict verdict;
+
+                        for (unsigned i = 0; i < n; i++)
+                                plan[i] = (double)total / n;
+                        ck_assert_int_eq(gate_judge_division(&g, NULL, plan, total, 1, x, &verdict), 0);
+                        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+                        for (unsigned i = 0; i < n; i++) {
+                                low = x[i] < low ? x[i] : low;
+                                high = x[i] > high ? x[i] : high;
+                                ck_assert_int_ge(x[i], last[i]);
+                                last[i] = x[i];
+                        }
+                        ck_assert_int_le(high - low, 1);
+                }
+        }
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("prop_gate_division");
@@ -331,6 +406,8 @@ int main(void)
         tcase_add_test(t, what_passes_never_loses_more_than_before);
         tcase_add_test(t, repeating_an_honest_plan_arrives_at_it);
         tcase_add_test(t, a_solver_that_lies_about_a_division_is_vetoed);
+        tcase_add_test(t, units_left_by_rounding_down_go_where_they_gain_most);
+        tcase_add_test(t, equals_are_rounded_alike);
         suite_add_tcase(s, t);
         return testing_run(s);
 }

@@ -25,7 +25,7 @@ START_TEST(the_score_bends_up_left_of_the_inflection_and_down_right_of_it)
                 /* d g / dx, in the logarithm, rises up to there and falls from there on */
                 for (int i = 0; i < 100; i++) {
                         double x = middle + (i - 50) * step;
-                        double slope = slo_log_score(&slo, x) + log(slo_log_score_slope(&slo, x));
+                        double slope = slo_log_score(&slo, x) + log(slo_fixture_log_score_slope(&slo, x));
                         double noise = 1e-9 * fmax(1, fabs(slope));
 
                         if (isinf(slope))
@@ -107,7 +107,7 @@ START_TEST(demand_is_where_the_urge_is_as_asked_whatever_the_hint)
                 double log_urge = gain_log_urge(&g, share), step;
 
                 if (g.box_milli == 0) {
-                        ck_assert_double_eq(gain_demand(&g, 1e-3, 0), 0);
+                        ck_assert_double_eq(slo_fixture_demand(&g, 1e-3, 0), 0);
                         continue;
                 }
                 found = gain_demand_at(&g, log_urge, 0, &elasticity);
@@ -118,7 +118,7 @@ START_TEST(demand_is_where_the_urge_is_as_asked_whatever_the_hint)
                                                g.box_milli * testing_random_double(&r, 0, 1.1), &step) /
                                 found, 1, 1e-8);
                 if (log_urge > -600)
-                        ck_assert_double_eq_tol(gain_demand(&g, exp(log_urge), found * 1.01) / found, 1, 1e-8);
+                        ck_assert_double_eq_tol(slo_fixture_demand(&g, exp(log_urge), found * 1.01) / found, 1, 1e-8);
                 ck_assert_double_eq(gain_demand_at(&g, gain_log_urge(&g, g.box_milli) - 1, 0, &step),
                                     g.box_milli);
                 ck_assert_double_eq(step, 0);
@@ -207,7 +207,7 @@ START_TEST(shares_add_up_and_everybody_between_its_bounds_has_the_same_marginal_
                         /* In shares: how far from where the price would have it. A slope that falls
                          * tenfold within a unit of rounding has no better answer. */
                         if (b.share[i] < box) {
-                                double wanted = gain_demand(&b.gain[i], b.price / b.weight[i], 0);
+                                double wanted = slo_fixture_demand(&b.gain[i], b.price / b.weight[i], 0);
 
                                 worst = fmax(worst, fabs(wanted - b.share[i]) / fmax(1, b.amount));
                         } else {

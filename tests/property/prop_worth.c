@@ -329,64 +329,6 @@ START_TEST(for_loads_alone_it_is_the_square_root_rule)
 }
 END_TEST
 
-START_TEST(whole_divisions_have_the_sum_and_stay_in_the_boxes)
-{
-        struct testing_random r = { testing_seed() };
-
-        for (int k = 0; k < N_CASES; k++) {
-                double x[COALITION_MEMBERS_MAX];
-                int64_t whole[COALITION_MEMBERS_MAX], pool, sum = 0;
-                struct worth_game g;
-
-                random_game(&r, (unsigned)testing_random_int(&r, 1, COALITION_MEMBERS_MAX), &g);
-                pool = (int64_t)floor(random_pool(&r, &g));
-                (void)worth_divide(&g, everybody(&g), (double)pool, x, NULL);
-                ck_assert_int_eq(worth_round(&g, x, pool, whole), 0);
-                for (unsigned i = 0; i < g.n; i++) {
-                        ck_assert_double_ge((double)whole[i], floor(g.members[i].least_milli));
-                        ck_assert_double_le((double)whole[i], ceil(g.members[i].most_milli));
-                        sum += whole[i];
-                }
-                ck_assert_int_eq(sum, pool);
-        }
-}
-END_TEST
-
-START_TEST(units_left_by_rounding_down_go_where_they_gain_most)
-{
-        struct testing_random r = { testing_seed() };
-
-        for (int k = 0; k < N_CASES; k++) {
-                double x[COALITION_MEMBERS_MAX], pool;
-                int64_t whole[COALITION_MEMBERS_MAX];
-                struct worth_game g;
-
-                random_game(&r, (unsigned)testing_random_int(&r, 1, 16), &g);
-                pool = floor(random_pool(&r, &g));
-                (void)worth_divide(&g, everybody(&g), pool, x, NULL);
-                ck_assert_int_eq(worth_round(&g, x, (int64_t)pool, whole), 0);
-                for (unsigned i = 0; i < g.n; i++) {
-                        const struct latency_model *l = &g.members[i].latency;
-                        double y = (double)whole[i], lost;
-
-                        if (y < fmax(x[i], g.members[i].least_milli) + 1e-6)    /* not rounded up */
-                                continue;
-                        lost = g.members[i].importance * (latency_ms(l, y - 1) - latency_ms(l, y));
-                        for (unsigned j = 0; j < g.n; j++) {
-                                const struct member *m = &g.members[j];
-                                double z = (double)whole[j], won;
-
-                                if (i == j || z >= ceil(m->most_milli))
-                                        continue;
-                                won = m->importance * (latency_ms(&m->latency, z) -
-                                                       latency_ms(&m->latency, z + 1));
-                                ck_assert_double_le(won, lost * (1 + 1e-6) + 1e-12 * scale_of(&g));
-                        }
-                }
-        }
-}
-END_TEST
-
 static double sum_shifted(const struct worth_game *g, const double old[], double shift, double ret_x[])
 {
         double sum = 0;
@@ -452,8 +394,6 @@ int main(void)
         tcase_add_test(tc, no_other_division_is_better);
         tcase_add_test(tc, order_does_not_matter_and_equals_fare_alike);
         tcase_add_test(tc, for_loads_alone_it_is_the_square_root_rule);
-        tcase_add_test(tc, whole_divisions_have_the_sum_and_stay_in_the_boxes);
-        tcase_add_test(tc, units_left_by_rounding_down_go_where_they_gain_most);
         tcase_add_test(tc, an_old_division_is_carried_to_the_nearest_that_fits);
         suite_add_tcase(suite, tc);
         return testing_run(suite);

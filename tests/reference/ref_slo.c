@@ -5,6 +5,7 @@
  * nested bisection, on the product's score. */
 
 #include "core/bargain.h"
+#include "lib/slo_fixture.h"
 #include "lib/vectors.h"
 
 #define N_MAX 8
@@ -85,7 +86,7 @@ static void check_solution(const struct game *g, const double x[], double price)
 /* Slope of log(g(x) - g(d)) as the definition has it. */
 static double raw_urge(const struct slo *slo, double d, double x)
 {
-        return slo_log_score_slope(slo, x) / -expm1(slo_log_score(slo, d) - slo_log_score(slo, x));
+        return slo_fixture_log_score_slope(slo, x) / -expm1(slo_log_score(slo, d) - slo_log_score(slo, x));
 }
 
 START_TEST(the_functions_take_the_sampled_values)
@@ -108,7 +109,7 @@ START_TEST(the_functions_take_the_sampled_values)
                 ck_assert_double_eq_tol(latency_slope(&slo.latency, x) / latency_slope_expected, 1, 1e-12);
                 ck_assert_double_eq_tol(exp(slo_log_score(&slo, x)), vectors_double(row, "g"), 1e-12);
                 vectors_assert_near(slo_log_score(&slo, x), vectors_double(row, "log_g"), 1e-12, "log g");
-                ck_assert_double_eq_tol(slo_log_score_slope(&slo, x) / slope, 1, 1e-12);
+                ck_assert_double_eq_tol(slo_fixture_log_score_slope(&slo, x) / slope, 1, 1e-12);
                 if (vectors_get(row, "psi") == NULL)
                         continue;
                 ck_assert_double_eq_tol(raw_urge(&slo, d, x) / vectors_double(row, "psi"), 1, 1e-12);

@@ -442,6 +442,63 @@ START_TEST(fractions_are_rounded_with_the_total_kept)
 }
 END_TEST
 
+START_TEST(a_whole_division_stays_in_spite_of_noise)
+{
+        static const double old[] = { 499.9999999, 500.0000001 };
+
+        ck_assert_int_eq(divide(NULL, old, 1), 0);
+        ck_assert_int_eq(verdict.verdict, VERDICT_APPLY);
+        ck_assert_int_eq(x[0], 500);
+        ck_assert_int_eq(x[1], 500);
+}
+END_TEST
+
+/* All along their tangents every milli gains the same, wherever it goes: to whom rounding has cost most, and
+ * of two who fare alike to the first. */
+START_TEST(units_that_gain_the_same_go_round)
+{
+        static const double plan[] = { 105.6, 105.7, 105.7 }, alike[] = { 105.5, 105.5 + 1e-12, 105 };
+        struct member members[3];
+
+        for (unsigned i = 0; i < 3; i++)
+                members[i] = (struct member){ latency_from_load(200, 1000), 1, 105, 100, 200 };
+        ck_assert_int_eq(worth_game_init(&game, members, 3), 0);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, plan, 317, 1, x, &verdict), 0);
+        ck_assert_int_eq(x[0], 105);
+        ck_assert_int_eq(x[1], 106);
+        ck_assert_int_eq(x[2], 106);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, alike, 316, 1, x, &verdict), 0);
+        ck_assert_int_eq(x[0], 106);
+        ck_assert_int_eq(x[1], 105);
+        ck_assert_int_eq(x[2], 105);
+}
+END_TEST
+
+/* Least levels that are not whole, and a total of all of them rounded down. */
+START_TEST(units_are_taken_back_where_the_boxes_were_rounded)
+{
+        static const double plan[] = { 100.5, 300.5 };
+        struct member members[] = {
+                { latency_from_load(100, 1000), 1, 100.5, 100.5, 100.5 },
+                { latency_from_load(300, 1000), 4, 300.5, 300.5, 300.5 },
+        };
+
+        ck_assert_int_eq(worth_game_init(&game, members, 2), 0);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, plan, 401, 1, x, &verdict), 0);
+        ck_assert_int_eq(x[0] + x[1], 401);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, plan, 402, 1, x, &verdict), 0);
+        ck_assert_int_eq(x[0], 101);
+        ck_assert_int_eq(x[1], 301);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, plan, 400, 1, x, &verdict), 0);
+        ck_assert_int_eq(x[0], 100);
+        ck_assert_int_eq(x[1], 300);
+        x[0] = 42;
+        ck_assert_int_eq(gate_judge_division(&game, NULL, plan, 399, 1, x, &verdict), -ERANGE);
+        ck_assert_int_eq(gate_judge_division(&game, NULL, plan, 403, 1, x, &verdict), -ERANGE);
+        ck_assert_int_eq(x[0], 42);
+}
+END_TEST
+
 START_TEST(a_total_that_the_boxes_cannot_hold_is_out_of_range)
 {
         struct gate_verdict before = verdict;
@@ -622,6 +679,9 @@ int main(void)
         tcase_add_test(t, a_division_to_the_wrong_member_is_held);
         tcase_add_test(t, a_division_of_more_or_less_than_the_total_or_out_of_the_box_is_held);
         tcase_add_test(t, fractions_are_rounded_with_the_total_kept);
+        tcase_add_test(t, a_whole_division_stays_in_spite_of_noise);
+        tcase_add_test(t, units_that_gain_the_same_go_round);
+        tcase_add_test(t, units_are_taken_back_where_the_boxes_were_rounded);
         tcase_add_test(t, a_total_that_the_boxes_cannot_hold_is_out_of_range);
         suite_add_tcase(s, t);
         return testing_run(s);

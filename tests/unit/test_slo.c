@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "core/slo.h"
-
-#include "lib/testing.h"
+#include "lib/slo_fixture.h"
 
 static const struct slo slo = {
         .latency = { .load_milli = 150, .work_milli_ms = 20000, .other_ms = 5, .margin_milli = 10 },
@@ -69,10 +67,10 @@ START_TEST(without_a_target_the_gain_is_the_logarithm)
                 ck_assert(gain_is_plain(&g));
                 ck_assert_double_eq(gain_urge(&g, 50), 1 / 50.0);
                 ck_assert_double_eq(gain_log(&g, 50), log(50));
-                ck_assert_double_eq_tol(gain_demand(&g, 0.02, 0), 50, 1e-9);
-                ck_assert_double_eq(gain_demand(&g, 0.001, 0), 200);
-                ck_assert_double_eq(gain_demand(&g, INFINITY, 0), 0);
-                ck_assert_double_eq(gain_demand(&g, 0, 0), 200);
+                ck_assert_double_eq_tol(slo_fixture_demand(&g, 0.02, 0), 50, 1e-9);
+                ck_assert_double_eq(slo_fixture_demand(&g, 0.001, 0), 200);
+                ck_assert_double_eq(slo_fixture_demand(&g, INFINITY, 0), 0);
+                ck_assert_double_eq(slo_fixture_demand(&g, 0, 0), 200);
         }
 }
 END_TEST
@@ -99,8 +97,8 @@ START_TEST(a_target_out_of_reach_leaves_a_plain_player)
         gain_init(&g, &slo, 100, 250);
         ck_assert_double_eq(g.tangent_milli, 150);
         ck_assert_double_eq(gain_urge(&g, 150), 1 / 150.0);
-        ck_assert_double_eq_tol(gain_demand(&g, 0.01, 0), 100, 1e-9);
-        ck_assert_double_eq(gain_demand(&g, 0.001, 0), 150);
+        ck_assert_double_eq_tol(slo_fixture_demand(&g, 0.01, 0), 100, 1e-9);
+        ck_assert_double_eq(slo_fixture_demand(&g, 0.001, 0), 150);
 }
 END_TEST
 
@@ -112,8 +110,8 @@ START_TEST(a_target_that_the_baseline_meets_asks_for_little)
         ck_assert_double_eq(g.tangent_milli, 0);
         ck_assert_double_eq_tol(gain_urge(&g, 1e-3) * 1e-3, 1, 1e-3);
         ck_assert_double_lt(gain_urge(&g, 2000), 0.2 / 2000);
-        ck_assert_double_lt(gain_demand(&g, 2e-4, 0), 1500);      /* plain: all of it */
-        ck_assert_double_eq(gain_demand(&g, 0, 0), 2000);
+        ck_assert_double_lt(slo_fixture_demand(&g, 2e-4, 0), 1500);      /* plain: all of it */
+        ck_assert_double_eq(slo_fixture_demand(&g, 0, 0), 2000);
 }
 END_TEST
 

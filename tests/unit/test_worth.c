@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "lib/testing.h"
+#include "lib/coalition_fixture.h"
 
 /* Three members that begin at 100, 200 and 300 milli of load and weigh 1, 4 and 9. */
 static struct member members[COALITION_MEMBERS_MAX];
@@ -171,7 +171,7 @@ START_TEST(worth_is_the_utility_that_trade_adds)
         ck_assert_double_eq(worth_of(&g, 0), 0);
         ck_assert_double_eq(worth_of(&g, 2), 0);
         ck_assert_int_eq(worth_divide(&g, 7, 900, x, NULL), 0);
-        ck_assert_double_eq_tol(worth_of(&g, 7), worth_utility(&g, x) - worth_utility(&g, held), 1e-9);
+        ck_assert_double_eq_tol(worth_of(&g, 7), coalition_fixture_utility(&g, x) - coalition_fixture_utility(&g, held), 1e-9);
         ck_assert_double_gt(worth_of(&g, 7), 1);
 }
 END_TEST
@@ -242,74 +242,6 @@ START_TEST(members_that_make_no_sense_are_refused)
 }
 END_TEST
 
-START_TEST(whole_milli_have_the_sum_and_go_where_they_gain_most)
-{
-        double real[] = { 200.25, 400.25, 600.5 };
-        int64_t whole[3];
-
-        ck_assert_int_eq(worth_round(&g, real, 1201, whole), 0);
-        ck_assert_int_eq(whole[0] + whole[1] + whole[2], 1201);
-        ck_assert_int_ge(whole[0], 200);
-        ck_assert_int_ge(whole[1], 400);
-        ck_assert_int_ge(whole[2], 600);
-
-        ck_assert_int_eq(worth_round(&g, real, 1190, whole), 0);
-        ck_assert_int_eq(whole[0] + whole[1] + whole[2], 1190);
-}
-END_TEST
-
-START_TEST(a_whole_division_stays_in_spite_of_noise)
-{
-        double real[] = { 199.9999999, 400.0000001, 600 };
-        int64_t whole[3];
-
-        ck_assert_int_eq(worth_round(&g, real, 1200, whole), 0);
-        ck_assert_int_eq(whole[0], 200);
-        ck_assert_int_eq(whole[1], 400);
-        ck_assert_int_eq(whole[2], 600);
-}
-END_TEST
-
-/* All along their tangents every milli gains the same, wherever it goes. */
-START_TEST(units_that_gain_the_same_go_round)
-{
-        double real[] = { 105.6, 105.7, 105.7 };
-        int64_t whole[3];
-
-        for (unsigned i = 0; i < 3; i++)
-                members[i] = member_of(100, 1, 100, 200, 4000);
-        prepare(3);
-        ck_assert_int_eq(worth_round(&g, real, 317, whole), 0);
-        ck_assert_int_eq(whole[0], 105);
-        ck_assert_int_eq(whole[1], 106);
-        ck_assert_int_eq(whole[2], 106);
-        ck_assert_int_eq(worth_round(&g, real, 313, whole), 0);
-        ck_assert_int_eq(whole[0], 104);
-        ck_assert_int_eq(whole[1], 104);        /* the first of two that fare alike */
-        ck_assert_int_eq(whole[2], 105);
-}
-END_TEST
-
-START_TEST(rounding_stays_in_the_boxes_or_says_that_it_cannot)
-{
-        double real[] = { 100.5, 200.5, 300.5 };
-        int64_t whole[3] = { -1, -1, -1 };
-
-        for (unsigned i = 0; i < 3; i++) {
-                members[i].entitlement_milli = members[i].least_milli += 0.5;
-                members[i].most_milli = members[i].least_milli;
-        }
-        prepare(3);
-        ck_assert_int_eq(worth_round(&g, real, 604, whole), -ERANGE);
-        ck_assert_int_eq(worth_round(&g, real, 599, whole), -ERANGE);
-        ck_assert_int_eq(whole[0], -1);
-        ck_assert_int_eq(worth_round(&g, real, 603, whole), 0);
-        ck_assert_int_eq(whole[0], 101);
-        ck_assert_int_eq(worth_round(&g, real, 600, whole), 0);
-        ck_assert_int_eq(whole[2], 300);
-}
-END_TEST
-
 START_TEST(an_old_division_moves_by_the_same_amount_for_all_that_can)
 {
         double old[] = { 150, 350, 500 };
@@ -370,10 +302,6 @@ int main(void)
         tcase_add_test(tc, all_worths_are_those_of_the_subsets_one_by_one);
         tcase_add_test(tc, thirty_two_members_are_the_most);
         tcase_add_test(tc, members_that_make_no_sense_are_refused);
-        tcase_add_test(tc, whole_milli_have_the_sum_and_go_where_they_gain_most);
-        tcase_add_test(tc, a_whole_division_stays_in_spite_of_noise);
-        tcase_add_test(tc, units_that_gain_the_same_go_round);
-        tcase_add_test(tc, rounding_stays_in_the_boxes_or_says_that_it_cannot);
         tcase_add_test(tc, an_old_division_moves_by_the_same_amount_for_all_that_can);
         tcase_add_test(tc, an_old_division_is_carried_to_any_total);
         suite_add_tcase(suite, tc);
