@@ -2,6 +2,7 @@
 
 /* What an epoch promises where there are coalitions, beside what prop_epoch.c checks of single players. */
 
+#include "core/demand.h"
 #include "core/epoch.h"
 #include "core/ledger.h"
 #include "lib/epoch_fixture.h"
@@ -139,7 +140,7 @@ static void check_epoch(const struct epoch_fixture *f, struct met *met)
 {
         const struct epoch_outcome *o = &f->outcome;
         bool has_old = false;
-        double credits = 0, credits_before = 0;
+        double credits = 0, credits_before = 0, at_stake = 0;
         int64_t sum_in_force = 0;
 
         met->tiers[o->market.tier]++;
@@ -151,6 +152,8 @@ static void check_epoch(const struct epoch_fixture *f, struct met *met)
                 has_old = has_old || s->recent_milli[0] >= 0;
                 sum_in_force += in_force(s);
                 credits += d->credit;
+                if (d->coalition != EPOCH_NO_COALITION)
+                        at_stake += d->importance * latency_ms(&d->latency, fmax((double)d->alloc_milli, 0));
                 credits_before += s->credit;
                 ck_assert_double_le(fabs(d->credit), LEDGER_CREDIT_MAX);
                 ck_assert_double_le(fabs(d->weight / s->weight - 1), LEDGER_WEIGHT_SWING + 1e-12);
@@ -166,7 +169,8 @@ static void check_epoch(const struct epoch_fixture *f, struct met *met)
         ck_assert(isfinite(o->gate.v_after));
         if (has_old && o->gate.verdict != VERDICT_HOLD)
                 ck_assert_double_le(o->gate.v_after,
-                                    o->gate.v_before + 1e-9 * (1 + fabs(o->gate.v_before)));
+                                    o->gate.v_before + 1e-9 * (1 + fabs(o->gate.v_before)) +
+                                            1e-12 * at_stake);
         ck_assert_double_eq_tol(o->v_market + o->v_division, o->gate.v_after,
                                 1e-9 * (1 + fabs(o->gate.v_after)));
         for (size_t c = 0; c < f->graph.n_coalitions; c++)
@@ -342,6 +346,119 @@ START_TEST(the_order_of_services_and_paths_does_not_matter)
 }
 END_TEST
 
+/* ---- the closed loop ---------------------------------------------------------------------------- */
+
+#define N_LOOPS 40
+#define N_LOOP_EPOCHS 300
+#define N_SETTLING_EPOCHS 200
+/* Moves of so much are rounding, and what credits shift within a few epochs. */
+#define STILL_MILLI 3
+#define FLIPS_MAX 20
+/* What a third of an hour of credits may shift, of the capacity. */
+#define DRIFT_MAX 0.02
+
+/* Services whose latency is what the model says, with a work per request that nobody told. One in overload
+ * answers what it answers at the margin and drops the rest. Each has what its own requests take: none calls
+ * another. */
+struct loop {
+        struct epoch_fixture f;
+        struct latency_model truth[EPOCH_FIXTURE_MAX];
+        bool reports[EPOCH_FIXTURE_MAX];
+        int64_t moved_to[EPOCH_FIXTURE_MAX];
+        int direction[EPOCH_FIXTURE_MAX];
+        int n_flips[EPOCH_FIXTURE_MAX];
+        int64_t low[EPOCH_FIXTURE_MAX], high[EPOCH_FIXTURE_MAX]; /* once settled */
+};
+
+static void random_loop(struct loop *l, struct testing_random *r)
+{
+        struct epoch_fixture *f = &l->f;
+
+        *l = (struct loop){ 0 };
+        random_world(f, r);
+        for (size_t i = 0; i < f->n; i++) {
+                struct epoch_service *s = &f->services[i];
+
+                s->load_milli = testing_random_double(r, 0, f->rules.capacity_milli * 1.6 / (double)f->n);
+                s->elasticity = 0;
+                l->truth[i] = latency_from_load(s->load_milli, exp(testing_random_double(r, 5, 11)));
+                l->reports[i] = testing_random_int(r, 0, 3) > 0;
+                l->low[i] = INT64_MAX;
+        }
+}
+
+/* What is reported at the end of an epoch, and the need that follows from it, as the daemon has them. */
+static void measure_loop(struct loop *l)
+{
+        struct epoch_fixture *f = &l->f;
+
+        for (size_t i = 0; i < f->n; i++) {
+                struct epoch_service *s = &f->services[i];
+                double part_ms = f->decisions[i].target_ms;
+                struct slo slo = { .target_ms = s->target_ms, .steepness_per_ms = f->rules.sensitivity_per_ms };
+
+                s->need_milli = DEMAND_MARGIN * s->load_milli;
+                if (s->recent_milli[0] < 0 || !l->reports[i])
+                        continue;
+                s->latency_at_milli = (double)s->recent_milli[0];
+                s->latency_ms = latency_ms(&l->truth[i], fmax(s->latency_at_milli,
+                                                              s->load_milli + l->truth[i].margin_milli));
+                if (part_ms > 0 && (slo.target_ms <= 0 || part_ms < slo.target_ms))
+                        slo.target_ms = part_ms;
+                if (slo.target_ms > 0 && latency_calibrate(s->load_milli, 0, s->latency_ms, s->latency_at_milli,
+                                                           &slo.latency) == 0)
+                        s->need_milli = fmax(s->need_milli, fmin(slo_need_milli(&slo), s->max_milli));
+        }
+}
+
+static void watch_loop(struct loop *l, int epoch)
+{
+        for (size_t i = 0; i < l->f.n; i++) {
+                int64_t x = l->f.decisions[i].alloc_milli;
+                int direction = x > l->moved_to[i] ? 1 : -1;
+
+                if (epoch >= N_SETTLING_EPOCHS) {
+                        l->low[i] = x < l->low[i] ? x : l->low[i];
+                        l->high[i] = x > l->high[i] ? x : l->high[i];
+                }
+                if (llabs(x - l->moved_to[i]) <= STILL_MILLI)
+                        continue;
+                l->n_flips[i] += direction == -l->direction[i];
+                l->direction[i] = direction;
+                l->moved_to[i] = x;
+        }
+}
+
+/* Reports follow from allocations, needs from reports, allocations from needs. */
+START_TEST(allocations_settle_where_reports_and_needs_follow_from_them)
+{
+        struct testing_random r = { testing_seed() };
+        int n_targets = 0, most_flips = 0;
+        double widest = 0;
+
+        for (int k = 0; k < N_LOOPS; k++) {
+                static struct loop l;
+
+                random_loop(&l, &r);
+                for (int epoch = 0; epoch < N_LOOP_EPOCHS; epoch++) {
+                        measure_loop(&l);
+                        epoch_fixture_pass(&l.f);
+                        watch_loop(&l, epoch);
+                }
+                for (size_t i = 0; i < l.f.n; i++) {
+                        n_targets += l.f.decisions[i].target_ms > 0;
+                        most_flips = l.n_flips[i] > most_flips ? l.n_flips[i] : most_flips;
+                        widest = fmax(widest, (double)(l.high[i] - l.low[i]) / l.f.rules.capacity_milli);
+                }
+        }
+        fprintf(stderr, "# %d targets, %d turns at most, %.2g of the capacity moved in the last %d epochs\n",
+                n_targets, most_flips, widest, N_LOOP_EPOCHS - N_SETTLING_EPOCHS);
+        ck_assert_int_gt(n_targets, 2 * N_LOOPS);
+        ck_assert_int_le(most_flips, FLIPS_MAX);
+        ck_assert_double_le(widest, DRIFT_MAX);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("prop_coalitions");
@@ -351,6 +468,7 @@ static Suite *suite(void)
         tcase_add_test(epochs, steady_measurements_settle_and_stay_with_coalitions);
         tcase_add_test(epochs, a_divided_coalition_is_no_worse_than_an_undivided_one);
         tcase_add_test(epochs, the_order_of_services_and_paths_does_not_matter);
+        tcase_add_test(epochs, allocations_settle_where_reports_and_needs_follow_from_them);
         suite_add_tcase(s, epochs);
         return s;
 }
