@@ -7,7 +7,7 @@
 #
 # For each PATH, as `coallocctl prices` names it, DIRECTORY/price-PATH.conf holds one line
 #
-#     proxy_set_header X-Price-CPU "0.0360125; path=checkout";
+#     proxy_set_header X-Price-CPU '0.0360125; path=checkout';
 #
 # to be included where requests of that path are passed on:
 #
@@ -57,7 +57,7 @@ done
 # The price in a file, "" if there is none.
 price_in()
 {
-        sed -n 's/^proxy_set_header X-Price-CPU "\([^;]*\);.*/\1/p' "$1"
+        sed -n "s/^proxy_set_header X-Price-CPU '\([^;]*\);.*/\1/p" "$1"
 }
 
 # Is the second price noticeably another than the first?
@@ -84,15 +84,16 @@ update()
 {
         file=$directory/price-$1.conf
         value=$("$COALLOCCTL" prices --header "$1" 2>/dev/null | sed -n '1s/^X-Price-CPU: //p')
-        # Between its quotes nginx would read more than text.
-        case $value in *[\"\\\$]*) value='' ;; esac
+        # Between its quotes nginx would read more than text. (Those around the name of a path that is no
+        # token, checkout@acme, are double ones.)
+        case $value in *[\'\\\$]*) value='' ;; esac
         if [ -e "$file" ]; then
                 differs "$(price_in "$file")" "${value%%;*}" || return 1
                 cp "$file" "$file.old"
         else
                 : >"$file.old"
         fi
-        write "$file" "${value:+proxy_set_header X-Price-CPU \"$value\";}"
+        write "$file" "${value:+proxy_set_header X-Price-CPU '$value';}"
 }
 
 # One look at all paths.

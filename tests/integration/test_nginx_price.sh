@@ -40,40 +40,44 @@ price() { # PATH PRICE
 
 price checkout 0.0360125
 look checkout browse
-is "$status/$reloads/$line" '0/1/proxy_set_header X-Price-CPU "0.0360125; path=checkout";' "a price is written, nginx reloaded"
+is "$status/$reloads/$line" "0/1/proxy_set_header X-Price-CPU '0.0360125; path=checkout';" "a price is written, nginx reloaded"
 is "$(cat "$dir/include/price-browse.conf")" "" "a path without a price has an empty file to include"
 look checkout browse
 is "$status/$reloads" 0/0 "the same price reloads nothing"
 price checkout 0.038
 look checkout browse
-is "$reloads/$line" '0/proxy_set_header X-Price-CPU "0.0360125; path=checkout";' "six percent are not noticeable"
+is "$reloads/$line" "0/proxy_set_header X-Price-CPU '0.0360125; path=checkout';" "six percent are not noticeable"
 price checkout 0.04
 price browse 1.2e-05
 look checkout browse
-is "$reloads/$line" '1/proxy_set_header X-Price-CPU "0.04; path=checkout";' "eleven percent are; two paths, one reload"
+is "$reloads/$line" "1/proxy_set_header X-Price-CPU '0.04; path=checkout';" "eleven percent are; two paths, one reload"
 price browse 1.25e-05
 look checkout browse
 is "$reloads" 0 "small numbers are numbers"
 price checkout inf
 look checkout browse
-is "$reloads/$line" '1/proxy_set_header X-Price-CPU "inf; path=checkout";' "infinite is noticeable"
+is "$reloads/$line" "1/proxy_set_header X-Price-CPU 'inf; path=checkout';" "infinite is noticeable"
 price checkout 0
 look checkout browse
-is "$reloads/$line" '1/proxy_set_header X-Price-CPU "0; path=checkout";' "so is an end of scarcity"
+is "$reloads/$line" "1/proxy_set_header X-Price-CPU '0; path=checkout';" "so is an end of scarcity"
 price checkout 1e-06
 look checkout browse
-is "$reloads/$line" '1/proxy_set_header X-Price-CPU "1e-06; path=checkout";' "and its return"
+is "$reloads/$line" "1/proxy_set_header X-Price-CPU '1e-06; path=checkout';" "and its return"
 : >"$dir/refuses"
 price checkout 0.5
 look checkout browse
-is "$status/$reloads/$line" '1/0/proxy_set_header X-Price-CPU "1e-06; path=checkout";' "what nginx refuses is taken back"
+is "$status/$reloads/$line" "1/0/proxy_set_header X-Price-CPU '1e-06; path=checkout';" "what nginx refuses is taken back"
 contains "$(cat "$dir/err")" "nginx refuses" "and said"
 rm "$dir/refuses"
 look checkout browse
-is "$reloads/$line" '1/proxy_set_header X-Price-CPU "0.5; path=checkout";' "and tried again"
-price checkout '1"; evil "'
+is "$reloads/$line" "1/proxy_set_header X-Price-CPU '0.5; path=checkout';" "and tried again"
+price checkout "1'; evil '"
 look checkout browse
 is "$reloads/$line" 1/ "what would be more than text to nginx is no price"
+sed -i 's/path=$3/path=\\"$3\\"/' "$dir/coallocctl"
+price checkout 3
+look checkout browse
+is "$reloads/$line" "1/proxy_set_header X-Price-CPU '3; path=\"checkout\"';" "a name that coallocctl had to quote stays quoted"
 rm "$dir/price-of-checkout" "$dir/price-of-browse"
 look checkout browse
 is "$status/$(cat "$dir"/include/*)" 0/ "without coallocd there is no price"
