@@ -43,7 +43,7 @@ throttled_usec() {
 
 hog_start 4
 before=$(all_limits)
-alone=$(customers_see 12)
+alone=$(customers_see 10)
 diag "nothing:  $alone"
 
 load_start 20 '/shop?ms=5'
@@ -51,7 +51,7 @@ ok "the daemon starts" systemctl enable --now coallocd
 ok "four epochs pass" wait_epochs 4
 load_stop >/dev/null
 throttled_before=$(throttled_usec)
-managed=$(customers_see 12)
+managed=$(customers_see 10)
 diag "coallocd: $managed"
 is "nobody satisfied was throttled, in microseconds" $(($(throttled_usec) - throttled_before)) 0
 # The bar for p99 belongs to benchmarks of thousands of requests; this catches harm.

@@ -76,7 +76,7 @@ for size in 1 8 1 8; do
     wait_epochs 2
     load_stop >/dev/null
     load_start 10 '/shop?ms=5'
-    sleep 12
+    sleep 8
     line=$(load_stop)
     sum=$(sum_of_quotas shop-web.slice shop-app.slice shop-db.slice batch.slice)
     diag "MaxCoalitionSize=$size: web $(quota_percent_of shop-web.slice)%, app $(quota_percent_of shop-app.slice)%," \
