@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The guard: the fast loop between two epochs. Who hits its ceiling is given room at once.
+ *
+ * A ceiling that has become too small multiplies the p99 of a service long before its p50, its mean or
+ * an average of its pressure shows anything (doc/theory.md, "What quotas do"). The kernel's count of
+ * throttled periods does: it grows by one for every period (100 ms) at whose end the unit was still
+ * throttled. It is read five times a second for every unit with a finite ceiling, and once more a
+ * little later where one throttled period was seen, so that the second is not waited for.
+ *
+ * What a raise may take depends on what ceilings mean in the mode:
+ *
+ *  both    ceilings are bounds: up to what the others leave now, by their use of the last seconds
+ *          instead of their load. A service is protected by its weight, not by another's ceiling.
+ *  quota   the quotas are a partition: their sum stays within the budget. Room is what nobody holds,
+ *          then what was lent before, then what units that are quiet hold and do not need.
+ *
+ * The guard only ever raises who is throttled; it lowers only to make that room. What is right for
+ * longer than an epoch is for the epoch to decide. No verdict of the gate is asked for: allocations
+ * stay as they are. Rules of product: at most one write a unit in two seconds, because each write refills the budget of
+ * the period and hides throttling; a sample that contains an own write says nothing. */
+
+#include "core/model.h"
+
+#define GUARD_POLL_USEC UINT64_C(200000)
+/* After a first throttled period: the second one ends within 100 ms. */
+#define GUARD_RECHECK_USEC UINT64_C(50000)
+/* A write of cpu.max refills the budget: every two seconds, that leaks 5 %. */
+#define GUARD_WRITE_INTERVAL_USEC UINT64_C(2000000)
+/* Two throttled of the last three periods are an alarm. */
+#define GUARD_RECENT_PERIODS 3
+#define GUARD_RECENT_THROTTLED 2
+/* Periods of a window; its throttled share tells a strong alarm from a plain one, and quiet from not. */
+#define GUARD_WINDOW_PERIODS 10
+/* Quiet windows in a row, a second or more each, before a ceiling may be lowered. */
+#define GUARD_QUIET_WINDOWS 5
+
+/* What is remembered of one unit; all zero: nothing. */
+struct guard_state {
+        uint64_t nr_periods, nr_throttled;      /* at the last reading */
+        uint64_t at_usec;
+        uint32_t recent;                        /* the last periods, newest in bit 0; 1 = throttled */
+        unsigned n_recent;                      /* of them known, up to GUARD_WINDOW_PERIODS */
+        unsigned window_periods, window_throttled;      /* of the window under way */
+        uint64_t window_usec;                   /* when it began */
+        unsigned n_quiet;                       /* quiet windows in a row, saturating */
+        bool has_last;
+};
+
+enum guard_alarm {
+        GUARD_CALM,
+        GUARD_SUSPECT,          /* a period was throttled: look again after GUARD_RECHECK_USEC */
+        GUARD_THROTTLED,        /* raise */
+        GUARD_BADLY_THROTTLED,  /* raise strongly */
+        _GUARD_ALARM_MAX,
+};
+
+/**
+ * guard_observe() - take in one reading of the bandwidth counters
+ * @had_own_write: the ceiling was written since the last reading: counting starts anew
+ *
+ * Counters that went backwards (the controller was off in between) start anew as well. A unit whose
+ * period timer stopped (idle) shows no new periods: a second without any is a quiet window.
+ * Constant time, no allocation.
+ */
+enum guard_alarm guard_observe(struct guard_state *g, uint64_t now_usec, uint64_t nr_periods,
+                               uint64_t nr_throttled, bool had_own_write);
+
+/* May its ceiling be lowered by an epoch? Only after GUARD_QUIET_WINDOWS quiet windows in a row; one
+ * that is new, or just raised, is not quiet yet. */
+bool guard_may_lower(const struct guard_state *g);
+
+/* One unit that plays, at the moment of an alarm. */
+struct guard_unit {
+        enum guard_alarm alarm;
+        int64_t ceiling_milli;          /* in force; QUOTA_NONE_MILLI = none */
+        int64_t planned_milli;          /* what the last epoch wanted for it: above it, it borrows */
+        int64_t alloc_milli;            /* x */
+        double keep_milli;              /* what it may not be asked to lend: baseline, need, the parking
+                                         * factor times its recent use (guard_keep_milli()) */
+        double use_milli;               /* of the last seconds */
+        double max_milli;               /* INFINITY: no Max= */
+        bool may_write;                 /* not written for GUARD_WRITE_INTERVAL_USEC, ours, active */
+        bool is_quiet;                  /* guard_may_lower() */
+};
+
+struct guard_rules {
+        enum enforce mode;
+        double capacity_milli;          /* of the host, reserve included */
+        double budget_milli;            /* ENFORCE_QUOTA: what the quotas may sum to */
+        double headroom_milli;
+};
+
+/* A unit that is to stay unharmed keeps this. @has_burst: cpu.max.burst is in step with its quota:
+ * 1.4 x recent use does no harm then, 2 x without (measured; doc/theory.md). */
+double guard_keep_milli(double baseline_milli, double need_milli, double use_milli, bool has_burst);
+
+/**
+ * guard_plan() - the ceilings to write now
+ * @ret_quota_milli: n entries, the value to write or -1. Values below the one in force are to be in
+ *                   force before any above is written (enforce_next_writes() sees to that).
+ *
+ * In whole percents of a CPU. With ENFORCE_QUOTA the sum of all finite ceilings after the writes is at most the larger
+ * of the budget and the sum before. A raise too small to matter is none: at least 5 % and one
+ * percent of a CPU (ENFORCE_BOTH: a quarter, or noise in the others' use would move ceilings all the time).
+ * Cost: O(n), no allocation.
+ *
+ * Return: number of units to raise (not counting those lowered for it).
+ */
+size_t guard_plan(const struct guard_rules *rules, const struct guard_unit units[], size_t n,
+                  int64_t ret_quota_milli[]);
+
+const char *guard_alarm_to_string(enum guard_alarm a);
