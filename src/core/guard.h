@@ -18,7 +18,7 @@
  *
  * The guard only ever raises who is throttled; it lowers only to make that room. What is right for
  * longer than an epoch is for the epoch to decide. No verdict of the gate is asked for: allocations
- * stay as they are. Rules of product: at most one write a unit in two seconds, because each write refills the budget of
+ * stay as they are. At most one write a unit in two seconds, because each write refills the budget of
  * the period and hides throttling; a sample that contains an own write says nothing. */
 
 #include "core/model.h"
@@ -31,26 +31,29 @@
 /* Two throttled of the last three periods are an alarm. */
 #define GUARD_RECENT_PERIODS 3
 #define GUARD_RECENT_THROTTLED 2
-/* Periods of a window; its throttled share tells a strong alarm from a plain one, and quiet from not. */
+/* Periods of a window, and the least that it lasts. The throttled share of the last ten periods tells a
+ * strong alarm from a plain one (DEMAND_THROTTLED_BAD), that of a window tells quiet from not
+ * (DEMAND_THROTTLED_FINE). */
 #define GUARD_WINDOW_PERIODS 10
+#define GUARD_WINDOW_USEC UINT64_C(1000000)
 /* Quiet windows in a row, a second or more each, before a ceiling may be lowered. */
 #define GUARD_QUIET_WINDOWS 5
 
 /* What is remembered of one unit; all zero: nothing. */
 struct guard_state {
         uint64_t nr_periods, nr_throttled;      /* at the last reading */
-        uint64_t at_usec;
+        uint64_t active_usec;                   /* of the last reading that brought a period */
         uint32_t recent;                        /* the last periods, newest in bit 0; 1 = throttled */
         unsigned n_recent;                      /* of them known, up to GUARD_WINDOW_PERIODS */
         unsigned window_periods, window_throttled;      /* of the window under way */
         uint64_t window_usec;                   /* when it began */
-        unsigned n_quiet;                       /* quiet windows in a row, saturating */
+        unsigned n_quiet;                       /* quiet windows in a row, up to GUARD_QUIET_WINDOWS */
         bool has_last;
 };
 
 enum guard_alarm {
         GUARD_CALM,
-        GUARD_SUSPECT,          /* a period was throttled: look again after GUARD_RECHECK_USEC */
+        GUARD_SUSPECT,          /* the newest period was throttled: look again after GUARD_RECHECK_USEC */
         GUARD_THROTTLED,        /* raise */
         GUARD_BADLY_THROTTLED,  /* raise strongly */
         _GUARD_ALARM_MAX,
@@ -61,8 +64,15 @@ enum guard_alarm {
  * @had_own_write: the ceiling was written since the last reading: counting starts anew
  *
  * Counters that went backwards (the controller was off in between) start anew as well. A unit whose
- * period timer stopped (idle) shows no new periods: a second without any is a quiet window.
- * Constant time, no allocation.
+ * period timer stopped (idle) shows no new periods: a second without any closes the window, and what
+ * was throttled before it is forgotten.
+ *
+ * How many of the new periods were throttled is known, not which: the newest are taken to be, since
+ * it is the present that counts. A reading that brings more than a window's periods came late and
+ * tells the share only: it counts as one window of that share.
+ *
+ * Return: what the last periods say, the same again until there are new ones. Constant time, no
+ * allocation.
  */
 enum guard_alarm guard_observe(struct guard_state *g, uint64_t now_usec, uint64_t nr_periods,
                                uint64_t nr_throttled, bool had_own_write);
@@ -75,11 +85,13 @@ bool guard_may_lower(const struct guard_state *g);
 struct guard_unit {
         enum guard_alarm alarm;
         int64_t ceiling_milli;          /* in force; QUOTA_NONE_MILLI = none */
-        int64_t planned_milli;          /* what the last epoch wanted for it: above it, it borrows */
+        int64_t planned_milli;          /* what the last epoch wanted for it: above it, it borrows;
+                                         * QUOTA_NONE_MILLI = no plan: nothing borrowed, nothing due */
         int64_t alloc_milli;            /* x */
         double keep_milli;              /* what it may not be asked to lend: baseline, need, the parking
                                          * factor times its recent use (guard_keep_milli()) */
-        double use_milli;               /* of the last seconds */
+        double use_milli;               /* the largest of the last seconds: an average would lag
+                                         * behind a step just when somebody asks for its room */
         double max_milli;               /* INFINITY: no Max= */
         bool may_write;                 /* not written for GUARD_WRITE_INTERVAL_USEC, ours, active */
         bool is_quiet;                  /* guard_may_lower() */
@@ -92,8 +104,11 @@ struct guard_rules {
         double headroom_milli;
 };
 
-/* A unit that is to stay unharmed keeps this. @has_burst: cpu.max.burst is in step with its quota:
- * 1.4 x recent use does no harm then, 2 x without (measured; doc/theory.md). */
+/* What a unit needs to stay unharmed: what it was promised, what it needs, and its recent use times
+ * 1.4 where cpu.max.burst is in step with its quota (@has_burst), times 2 where not: less harms, also
+ * on an idle host (as measured; doc/theory.md, "What quotas do"). */
+#define GUARD_PARKING 2.0
+#define GUARD_PARKING_BURST 1.4
 double guard_keep_milli(double baseline_milli, double need_milli, double use_milli, bool has_burst);
 
 /**
@@ -101,9 +116,23 @@ double guard_keep_milli(double baseline_milli, double need_milli, double use_mil
  * @ret_quota_milli: n entries, the value to write or -1. Values below the one in force are to be in
  *                   force before any above is written (enforce_next_writes() sees to that).
  *
- * In whole percents of a CPU. With ENFORCE_QUOTA the sum of all finite ceilings after the writes is at most the larger
- * of the budget and the sum before. A raise too small to matter is none: at least 5 % and one
- * percent of a CPU (ENFORCE_BOTH: a quarter, or noise in the others' use would move ceilings all the time).
+ * In whole percents of a CPU. With ENFORCE_QUOTA the sum of all finite ceilings after the writes is at
+ * most the larger of the budget and the sum before. A raise too small to matter is none: at least 5 %
+ * and one percent of a CPU (ENFORCE_BOTH: a quarter, or noise in the others' use would move ceilings
+ * all the time).
+ *
+ * ENFORCE_QUOTA. A unit wishes for 1.2 times its ceiling, 1.5 times when badly throttled. Up to its plan
+ * that is *due* and comes first; the rest comes out of what is left. In shortage everybody gets the same
+ * share of its wish. Room is taken in this order:
+ *
+ *      nobody's        the budget less all finite ceilings in force
+ *      lent            what calm borrowers hold above their plan and do not need (keep_milli)
+ *      spare           what quiet units hold and do not need
+ *      borrowed        for what is due only: what anybody holds above its plan
+ *
+ * So nobody is lowered below what it needs except down to its plan, and who is throttled only for
+ * somebody that is below its plan: two that need the same CPU cannot take it from each other in turns.
+ *
  * Cost: O(n), no allocation.
  *
  * Return: number of units to raise (not counting those lowered for it).
