@@ -37,7 +37,11 @@ static void start_anew(struct guard_state *g, uint64_t now_usec, uint64_t nr_per
 
 static unsigned n_throttled_recently(const struct guard_state *g, unsigned n_periods)
 {
-        return (unsigned)__builtin_popcount(g->recent & ((UINT32_C(1) << n_periods) - 1));
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < n_periods; i++)
+                n += g->recent >> i & 1;
+        return n;
 }
 
 static enum guard_alarm alarm_now(const struct guard_state *g)
