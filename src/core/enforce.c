@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "core/enforce.h"
+#include "core/heap.h"
 #include "core/waterfill.h"
 
 #include <errno.h>
@@ -295,48 +296,118 @@ static int64_t grown_within(const struct enforce_transition *t, double room_mill
         return t->wanted_milli <= fits_milli ? t->wanted_milli : step_floor(fits_milli);
 }
 
-size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
-                           double budget_milli, double min_change, int64_t ret_quota[])
+static double finite_milli(int64_t quota_milli)
 {
-        double after_milli = 0, room_milli = budget_milli;
-        bool has_budget = isfinite(budget_milli), is_crowded;
-        size_t n_writes = 0;
+        return quota_milli == QUOTA_NONE_MILLI ? 0 : (double)quota_milli;
+}
 
-        /* What would be in force if small shrinks were skipped and everything else were done. */
+/* A ceiling that is to stay for now. Without one in force nobody is throttled by us. */
+static bool is_shy(const struct enforce_transition *t, bool has_budget)
+{
+        return t->is_restless && t->in_force_milli != QUOTA_NONE_MILLI && is_shrink(t, has_budget);
+}
+
+/* How much the budget lacks. */
+enum crowd {
+        CROWD_NONE,
+        CROWD_SMALL,            /* the small shrinks have to be made */
+        CROWD_ALL,              /* those of restless units, too */
+};
+
+/* What would be in force if small and shy shrinks were skipped and everything else were done. */
+static enum crowd crowd_of(const struct enforce_transition t[], size_t n, double budget_milli,
+                           double min_change)
+{
+        bool has_budget = isfinite(budget_milli);
+        double after_milli = 0, small_milli = 0;
+
         for (size_t i = 0; i < n; i++) {
-                bool skipped = !t[i].may_write ||
-                               !enforce_quota_differs(t[i].in_force_milli, t[i].wanted_milli, min_change);
-                int64_t then = skipped ? t[i].in_force_milli : t[i].wanted_milli;
+                double from_milli = finite_milli(t[i].in_force_milli);
+                double to_milli = finite_milli(t[i].wanted_milli);
 
-                after_milli += then == QUOTA_NONE_MILLI ? 0 : then;
-                /* Room is counted from what is in force, not from what was wished for. */
-                room_milli -= t[i].in_force_milli == QUOTA_NONE_MILLI ? 0 : t[i].in_force_milli;
-                ret_quota[i] = -1;
-        }
-        is_crowded = after_milli > budget_milli;
-
-        for (size_t i = 0; i < n; i++) {
-                int64_t from = t[i].in_force_milli, to = t[i].wanted_milli;
-
-                if (!t[i].may_write || from == to)
-                        continue;
-                if (phase == ENFORCE_SHRINK) {
-                        if (!is_shrink(&t[i], has_budget) ||
-                            (!enforce_quota_differs(from, to, min_change) && !is_crowded))
-                                continue;
-                } else {
-                        if (!is_growth(&t[i], has_budget))
-                                continue;
-                        if (has_budget)
-                                to = grown_within(&t[i], room_milli);
-                        if (to < 0 || !enforce_quota_differs(from, to, min_change))
-                                continue;
-                        if (to != QUOTA_NONE_MILLI)
-                                room_milli -= from == QUOTA_NONE_MILLI ? to : to - from;
+                if (!t[i].may_write || is_shy(&t[i], has_budget))
+                        after_milli += from_milli;
+                else if (enforce_quota_differs(t[i].in_force_milli, t[i].wanted_milli, min_change))
+                        after_milli += to_milli;
+                else {
+                        after_milli += from_milli;
+                        small_milli += max_of(from_milli - to_milli, 0);
                 }
-                ret_quota[i] = to;
+        }
+        if (after_milli <= budget_milli)
+                return CROWD_NONE;
+        return after_milli - small_milli <= budget_milli ? CROWD_SMALL : CROWD_ALL;
+}
+
+/* Is it for this phase to write? What a growth comes to depends on the room left when its turn comes. */
+static bool is_candidate(const struct enforce_transition *t, enum enforce_phase phase, bool has_budget,
+                         double min_change, enum crowd crowd)
+{
+        bool is_small = !enforce_quota_differs(t->in_force_milli, t->wanted_milli, min_change);
+
+        if (!t->may_write)
+                return false;
+        if (phase == ENFORCE_GROW)
+                return is_growth(t, has_budget) && !is_small;
+        if (!is_shrink(t, has_budget))
+                return false;
+        return is_shy(t, has_budget) ? crowd == CROWD_ALL : !is_small || crowd != CROWD_NONE;
+}
+
+static double relative_change(const struct enforce_transition *t)
+{
+        if (t->in_force_milli == QUOTA_NONE_MILLI || t->wanted_milli == QUOTA_NONE_MILLI)
+                return INFINITY;
+        return fabs((double)t->wanted_milli - (double)t->in_force_milli) / max_of((double)t->in_force_milli, 1);
+}
+
+static bool is_after(const void *ctx, size_t a, size_t b)
+{
+        const struct enforce_transition *t = ctx;
+        double change_a = relative_change(&t[a]), change_b = relative_change(&t[b]);
+
+        if (t[a].is_urgent != t[b].is_urgent)
+                return t[b].is_urgent;
+        return change_a != change_b ? change_a < change_b : a > b;
+}
+
+size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
+                           double budget_milli, double min_change, size_t n_writes_max,
+                           size_t order[], int64_t ret_quota[], size_t *ret_n_left)
+{
+        bool has_budget = isfinite(budget_milli);
+        enum crowd crowd = crowd_of(t, n, budget_milli, min_change);
+        size_t n_candidates = 0, n_writes = 0, n_left = 0;
+        double room_milli = budget_milli;
+
+        for (size_t i = 0; i < n; i++) {
+                /* Room is counted from what is in force, not from what was wished for. */
+                room_milli -= finite_milli(t[i].in_force_milli);
+                ret_quota[i] = -1;
+                if (is_candidate(&t[i], phase, has_budget, min_change, crowd))
+                        order[n_candidates++] = i;
+        }
+        heap_sort(order, n_candidates, is_after, t);
+
+        for (size_t k = 0; k < n_candidates; k++) {
+                const struct enforce_transition *u = &t[order[k]];
+                int64_t to = u->wanted_milli;
+
+                if (phase == ENFORCE_GROW && has_budget) {
+                        to = grown_within(u, room_milli);
+                        if (to < 0 || !enforce_quota_differs(u->in_force_milli, to, min_change))
+                                continue;
+                        /* Also where it has to wait: whoever comes after it does not get its room. */
+                        room_milli -= finite_milli(to) - finite_milli(u->in_force_milli);
+                }
+                if (n_writes == n_writes_max) {
+                        n_left++;
+                        continue;
+                }
+                ret_quota[order[k]] = to;
                 n_writes++;
         }
+        *ret_n_left = n_left;
         return n_writes;
 }
 

@@ -88,6 +88,9 @@ struct enforce_transition {
                                          * larger of what was read back and what was asked for */
         int64_t wanted_milli;
         bool may_write;                 /* false: written less than 2 s ago, foreign, inactive */
+        bool is_restless;               /* its plan covers its load and yet it was throttled a moment ago
+                                         * (guard_may_lower() is false): raise fast, lower slowly */
+        bool is_urgent;                 /* of the guard: goes before what an epoch wants */
 };
 
 /* Which quotas to write now, out of a transition. */
@@ -102,18 +105,26 @@ enum enforce_phase {
  * @budget_milli: what the quotas in force may sum to at any instant; INFINITY where quotas are no
  *                partition
  * @min_change:   share of a CPU quota below which a change is skipped (0.02)
+ * @n_writes_max: at most so many, because each costs PID 1 about 2 ms: the urgent ones first, then the
+ *                largest relative changes, ties in the order given
+ * @order:        scratch, n entries
  * @ret_quota:    n entries: the value to write, or -1 to leave the unit alone. A growth that does not
  *                fit the budget is cut to what fits, in whole percents.
+ * @ret_n_left:   how many more would have been written but for @n_writes_max: call again once these
+ *                are confirmed. Room goes by the same order, so nobody is overtaken.
  *
- * A first quota is written whole or, if it does not fit, not yet. A skipped shrink is not skipped when
- * a growth needs its room. Call with ENFORCE_SHRINK, carry the writes out, read back, call with
- * ENFORCE_GROW and the values then in force: once within the budget, the sum of the finite quotas
- * never leaves it, whichever writes failed or are late.
+ * A first quota is written whole or, if it does not fit, not yet. A small shrink is skipped, unless
+ * the budget cannot hold all that is wanted; a shrink of a restless unit's ceiling is skipped, unless
+ * the budget cannot hold it even when all small shrinks are made. Call with ENFORCE_SHRINK, carry the
+ * writes out, read back, call with ENFORCE_GROW and the values then in force: once within the
+ * budget, the sum of the finite quotas never leaves it, whichever writes failed, are late, or had to wait.
+ * Cost: O(n log n), no allocation.
  *
  * Return: number of writes.
  */
 size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transition t[], size_t n,
-                           double budget_milli, double min_change, int64_t ret_quota[]);
+                           double budget_milli, double min_change, size_t n_writes_max,
+                           size_t order[], int64_t ret_quota[], size_t *ret_n_left);
 
 /* Is a change worth a write? Relative change of at least min_change, and of one percent of a CPU or one
  * whole unit of weight. */

@@ -28,6 +28,7 @@ struct actuation {
         struct service **units;         /* borrowed: services are not freed while a round is under way */
         struct enforce_transition *transitions;
         int64_t *quota_milli;           /* to write in this phase, -1 = not */
+        size_t *order;                  /* scratch */
         struct systemd_setting *settings;
         struct service **written;       /* in the order of settings */
         size_t n_units, n_settings;
@@ -41,6 +42,7 @@ static void actuation_free(struct actuation *a)
         free(a->units);
         free(a->transitions);
         free(a->quota_milli);
+        free(a->order);
         free(a->settings);
         free(a->written);
         free(a);
@@ -233,6 +235,7 @@ static int write_phase(struct actuation *a)
 {
         struct daemon *d = a->d;
         double budget_milli = quota_budget_milli(d);
+        size_t n_left;
         int r;
 
         for (size_t i = 0; i < a->n_units; i++) {
@@ -246,7 +249,8 @@ static int write_phase(struct actuation *a)
                 };
         }
         (void)enforce_next_writes(a->phase == PHASE_SHRINK ? ENFORCE_SHRINK : ENFORCE_GROW, a->transitions,
-                                  a->n_units, budget_milli, d->config->min_change, a->quota_milli);
+                                  a->n_units, budget_milli, d->config->min_change, SIZE_MAX, a->order,
+                                  a->quota_milli, &n_left);
 
         a->n_settings = 0;
         for (size_t i = 0; i < a->n_units; i++) {
@@ -387,9 +391,10 @@ void actuate(struct daemon *d)
         a->units = calloc(n + 1, sizeof *a->units);
         a->transitions = calloc(n + 1, sizeof *a->transitions);
         a->quota_milli = calloc(n + 1, sizeof *a->quota_milli);
+        a->order = calloc(n + 1, sizeof *a->order);
         a->settings = calloc(n + 1, sizeof *a->settings);
         a->written = calloc(n + 1, sizeof *a->written);
-        if (!a->units || !a->transitions || !a->quota_milli || !a->settings || !a->written) {
+        if (!a->units || !a->transitions || !a->quota_milli || !a->order || !a->settings || !a->written) {
                 actuation_free(a);
                 return;
         }

@@ -289,9 +289,12 @@ static void lands(struct world *w, size_t i)
 static size_t phase_passes(struct world *w, enum enforce_phase phase, struct testing_random *r,
                            int unreliability)
 {
-        struct enforce_transition t[N_MAX];
+        struct enforce_transition t[N_MAX] = { 0 };
         int64_t quota[N_MAX];
-        size_t order[N_MAX], n_writes;
+        size_t order[N_MAX], n_writes, n_left;
+        size_t n_writes_max = unreliability > 0 && testing_random_int(r, 0, 1)
+                                      ? (size_t)testing_random_int(r, 0, N_MAX)
+                                      : SIZE_MAX;
 
         for (size_t i = 0; i < w->n; i++) {
                 const struct unit *u = &w->units[i];
@@ -302,9 +305,14 @@ static size_t phase_passes(struct world *w, enum enforce_phase phase, struct tes
                         .in_force_milli = unconfirmed ? larger : u->in_force,
                         .wanted_milli = u->wanted,
                         .may_write = !unconfirmed,
+                        .is_restless = unreliability > 0 && testing_random_int(r, 0, 3) == 0,
+                        .is_urgent = testing_random_int(r, 0, 3) == 0,
                 };
         }
-        n_writes = enforce_next_writes(phase, t, w->n, (double)w->budget, 0.02, quota);
+        n_writes = enforce_next_writes(phase, t, w->n, (double)w->budget, 0.02, n_writes_max, order, quota,
+                                       &n_left);
+        ck_assert_uint_le(n_writes, n_writes_max);
+        ck_assert(n_left == 0 || n_writes == n_writes_max);
         for (size_t i = 0; i < w->n; i++) {
                 size_t j = (size_t)testing_random_int(r, 0, (int64_t)i);
 

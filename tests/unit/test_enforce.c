@@ -495,13 +495,25 @@ END_TEST
 
 struct way {
         struct enforce_transition t[N_MAX];
-        size_t n;
+        size_t n, n_left;
         int64_t quota[N_MAX];
 };
 
+static size_t next_writes(struct way *w, enum enforce_phase phase, double budget_milli, size_t n_writes_max)
+{
+        size_t order[N_MAX];
+
+        return enforce_next_writes(phase, w->t, w->n, budget_milli, 0.02, n_writes_max, order, w->quota,
+                                   &w->n_left);
+}
+
 static void step(struct way *w, int64_t in_force, int64_t wanted)
 {
-        w->t[w->n++] = (struct enforce_transition) { in_force, wanted, true };
+        w->t[w->n++] = (struct enforce_transition) {
+                .in_force_milli = in_force,
+                .wanted_milli = wanted,
+                .may_write = true,
+        };
 }
 
 START_TEST(what_shrinks_goes_first_and_what_grows_goes_second)
@@ -510,12 +522,12 @@ START_TEST(what_shrinks_goes_first_and_what_grows_goes_second)
 
         step(&w, 2000, 1000);
         step(&w, 1000, 2000);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, 3000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 3000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[0], 1000);
         ck_assert_int_eq(w.quota[1], -1);
 
         w.t[0].in_force_milli = 1000;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[0], -1);
         ck_assert_int_eq(w.quota[1], 2000);
 }
@@ -527,13 +539,13 @@ START_TEST(growth_is_cut_to_the_room_that_a_failed_shrink_left)
 
         step(&w, 1555, 1000);   /* did not get through */
         step(&w, 1000, 2000);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[1], 1440);
         /* Room for less than MinChange= is not worth a write. */
         w.t[0].in_force_milli = 1985;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 0);
         w.t[0].in_force_milli = 2500;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 0);
 }
 END_TEST
 
@@ -543,19 +555,19 @@ START_TEST(a_first_quota_waits_for_the_shrinks_where_quotas_have_a_budget)
 
         step(&w, 3000, 2000);
         step(&w, NONE, 1000);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, 3000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 3000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[1], -1);
         /* The shrink failed: not even a part. */
         w.t[0].in_force_milli = 2500;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 0);
         w.t[0].in_force_milli = 2000;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[1], 1000);
 
         /* Without a budget a first quota is a shrink like any other. */
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, INFINITY, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, INFINITY, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[1], 1000);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, INFINITY, 0.02, w.quota), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, INFINITY, SIZE_MAX), 0);
 }
 END_TEST
 
@@ -564,8 +576,8 @@ START_TEST(a_ceiling_is_lifted_in_the_second_phase)
         struct way w = { 0 };
 
         step(&w, 500, NONE);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, INFINITY, 0.02, w.quota), 0);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, INFINITY, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, INFINITY, SIZE_MAX), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, INFINITY, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[0], NONE);
 }
 END_TEST
@@ -578,11 +590,11 @@ START_TEST(unchanged_and_tiny_changes_are_not_written)
         step(&w, 1000, 990);
         step(&w, 1000, 1010);
         step(&w, NONE, NONE);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, 4000, 0.02, w.quota), 0);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 4000, 0.02, w.quota), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 4000, SIZE_MAX), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 4000, SIZE_MAX), 0);
         /* Two percent of it is enough. */
         w.t[2].wanted_milli = 1020;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 4000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 4000, SIZE_MAX), 1);
 }
 END_TEST
 
@@ -592,9 +604,9 @@ START_TEST(a_tiny_shrink_is_made_when_a_growth_needs_its_room)
 
         step(&w, 1000, 990);
         step(&w, 2000, 2010 + 2000);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, 5000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 5000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[0], 990);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, 6000, 0.02, w.quota), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 6000, SIZE_MAX), 0);
 }
 END_TEST
 
@@ -605,10 +617,84 @@ START_TEST(a_unit_that_may_not_be_written_keeps_its_room)
         step(&w, 2000, 500);
         step(&w, 500, 2000);
         w.t[0].may_write = false;
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_SHRINK, w.t, w.n, 3000, 0.02, w.quota), 0);
-        ck_assert_uint_eq(enforce_next_writes(ENFORCE_GROW, w.t, w.n, 3000, 0.02, w.quota), 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 3000, SIZE_MAX), 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 1);
         ck_assert_int_eq(w.quota[0], -1);
         ck_assert_int_eq(w.quota[1], 1000);
+}
+END_TEST
+
+START_TEST(a_restless_unit_is_not_lowered_unless_the_budget_is_crowded)
+{
+        struct way w = { 0 };
+
+        step(&w, 2000, 1000);
+        w.t[0].is_restless = true;
+        step(&w, 1000, 990);
+        step(&w, 1000, 2000);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 5000, SIZE_MAX), 0);
+        /* The small one is enough. */
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 4990, SIZE_MAX), 1);
+        ck_assert_int_eq(w.quota[1], 990);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 4980, SIZE_MAX), 2);
+        ck_assert_int_eq(w.quota[0], 1000);
+        /* Bounds have no budget. */
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, INFINITY, SIZE_MAX), 0);
+}
+END_TEST
+
+START_TEST(a_restless_unit_grows_and_gets_a_first_ceiling_like_any_other)
+{
+        struct way w = { 0 };
+
+        step(&w, 1000, 2000);
+        step(&w, NONE, 1000);
+        w.t[0].is_restless = w.t[1].is_restless = true;
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 3000, SIZE_MAX), 2);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, INFINITY, SIZE_MAX), 1);
+        ck_assert_int_eq(w.quota[1], 1000);
+}
+END_TEST
+
+START_TEST(the_urgent_and_then_the_largest_relative_changes_are_written_first)
+{
+        struct way w = { 0 };
+
+        step(&w, 2000, 1000);
+        step(&w, 100, 40);
+        step(&w, 3000, 2900);
+        step(&w, 1000, 1000);
+        w.t[2].is_urgent = true;
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 9000, 1), 1);
+        ck_assert_uint_eq(w.n_left, 2);
+        ck_assert_int_eq(w.quota[2], 2900);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 9000, 2), 2);
+        ck_assert_uint_eq(w.n_left, 1);
+        ck_assert_int_eq(w.quota[1], 40);
+        ck_assert_int_eq(w.quota[0], -1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 9000, 3), 3);
+        ck_assert_uint_eq(w.n_left, 0);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_SHRINK, 9000, 0), 0);
+        ck_assert_uint_eq(w.n_left, 3);
+}
+END_TEST
+
+START_TEST(room_goes_to_the_urgent_first_and_nobody_is_overtaken)
+{
+        struct way w = { 0 };
+
+        step(&w, 500, 1000);
+        step(&w, 1000, 1200);
+        w.t[1].is_urgent = true;
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 1800, 1), 1);
+        ck_assert_int_eq(w.quota[0], -1);
+        ck_assert_int_eq(w.quota[1], 1200);
+        ck_assert_uint_eq(w.n_left, 1);
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 1800, 2), 2);
+        ck_assert_int_eq(w.quota[0], 600);
+        /* Nothing is left for it: it does not wait for a write. */
+        ck_assert_uint_eq(next_writes(&w, ENFORCE_GROW, 1700, 1), 1);
+        ck_assert_uint_eq(w.n_left, 0);
 }
 END_TEST
 
@@ -666,6 +752,10 @@ static Suite *suite(void)
         tcase_add_test(transitions, unchanged_and_tiny_changes_are_not_written);
         tcase_add_test(transitions, a_tiny_shrink_is_made_when_a_growth_needs_its_room);
         tcase_add_test(transitions, a_unit_that_may_not_be_written_keeps_its_room);
+        tcase_add_test(transitions, a_restless_unit_is_not_lowered_unless_the_budget_is_crowded);
+        tcase_add_test(transitions, a_restless_unit_grows_and_gets_a_first_ceiling_like_any_other);
+        tcase_add_test(transitions, the_urgent_and_then_the_largest_relative_changes_are_written_first);
+        tcase_add_test(transitions, room_goes_to_the_urgent_first_and_nobody_is_overtaken);
         tcase_add_test(transitions, weights_differ_by_a_share_and_by_one_whole_unit);
         suite_add_tcase(s, transitions);
         return s;
