@@ -55,6 +55,11 @@ static enum guard_alarm alarm_now(const struct guard_state *g)
         return g->recent & 1 ? GUARD_SUSPECT : GUARD_CALM;
 }
 
+static bool is_window_bad(const struct guard_state *g)
+{
+        return g->window_throttled > DEMAND_THROTTLED_FINE * g->window_periods;
+}
+
 static void close_window(struct guard_state *g, uint64_t now_usec)
 {
         bool is_full = g->window_periods >= GUARD_WINDOW_PERIODS;
@@ -62,7 +67,7 @@ static void close_window(struct guard_state *g, uint64_t now_usec)
 
         if (now_usec - g->window_usec < GUARD_WINDOW_USEC || !(is_full || is_idle))
                 return;
-        if (g->window_throttled > DEMAND_THROTTLED_FINE * g->window_periods)
+        if (is_window_bad(g))
                 g->n_quiet = 0;
         else if (g->n_quiet < GUARD_QUIET_WINDOWS)
                 g->n_quiet++;
@@ -79,7 +84,11 @@ enum guard_alarm guard_observe(struct guard_state *g, uint64_t now_usec, uint64_
         uint64_t n_new, n_new_throttled;
 
         if (!g->has_last || had_own_write || nr_periods < g->nr_periods || nr_throttled < g->nr_throttled) {
+                /* A lender that stays quiet can lend again after GUARD_WRITE_INTERVAL_USEC. */
+                unsigned n_quiet = had_own_write && !is_window_bad(g) ? g->n_quiet : 0;
+
                 start_anew(g, now_usec, nr_periods, nr_throttled);
+                g->n_quiet = n_quiet;
                 return GUARD_CALM;
         }
         n_new = nr_periods - g->nr_periods;
@@ -178,8 +187,10 @@ static size_t raise_bounds(const struct guard_rules *rules, const struct guard_u
 
 /* What one unit asks for and what may be taken of it, in whole percents; also the sums of these. */
 struct stake {
-        int64_t held;           /* rounded up: the sum that is counted is never too small */
-        int64_t due;            /* wished for, up to the plan */
+        int64_t counted;        /* its ceiling rounded up: the sum is never taken to be too small */
+        int64_t held;           /* rounded down: a raise costs, and a loan brings, what it says */
+        int64_t claim;          /* what a throttled unit lacks to its plan */
+        int64_t due;            /* wished for, of the claim */
         int64_t beyond;         /* wished for, above the plan */
         int64_t lent;           /* above the plan and not needed */
         int64_t spare;          /* within the plan and not needed */
@@ -189,23 +200,26 @@ struct stake {
 static struct stake stake_of(const struct guard_unit *u)
 {
         bool has_plan = u->planned_milli != QUOTA_NONE_MILLI;
-        int64_t planned, above_plan, not_needed;
+        int64_t above_plan, not_needed;
         struct stake s = { 0 };
 
         if (u->ceiling_milli == QUOTA_NONE_MILLI)
                 return s;
-        s.held = steps_around((double)u->ceiling_milli);
+        s.counted = steps_around((double)u->ceiling_milli);
+        s.held = steps_within((double)u->ceiling_milli);
+        if (has_plan && u->alarm >= GUARD_THROTTLED)
+                s.claim = max_of(steps_within(fmin((double)u->planned_milli, u->max_milli)) - s.held, 0);
         if (!u->may_write)
                 return s;
 
-        planned = has_plan ? max_of(steps_around((double)u->planned_milli), 1) : s.held;
-        above_plan = max_of(s.held - planned, 0);
+        /* What protects rounds up, what is claimed rounds down: no percent is fought over. */
+        above_plan = has_plan ? max_of(s.held - max_of(steps_around((double)u->planned_milli), 1), 0) : 0;
         if (wants_raise(u)) {
                 double factor = u->alarm == GUARD_BADLY_THROTTLED ? RAISE_BADLY : RAISE;
-                int64_t wish = max_of((int64_t)ceil((double)s.held * factor - 1e-9), s.held + 1);
+                int64_t wish = max_of(steps_around((double)u->ceiling_milli * factor), s.held + 1);
                 int64_t raise = max_of(min_of(wish, steps_within(u->max_milli)) - s.held, 0);
 
-                s.due = min_of(raise, max_of(planned - s.held, 0));
+                s.due = min_of(raise, s.claim);
                 s.beyond = raise - s.due;
         } else if (u->alarm == GUARD_CALM) {
                 not_needed = max_of(s.held - max_of(steps_around(u->keep_milli), 1), 0);
@@ -247,17 +261,19 @@ static size_t shift_quotas(const struct guard_rules *rules, const struct guard_u
         for (size_t i = 0; i < n; i++) {
                 struct stake s = stake_of(&units[i]);
 
-                all.held += s.held;
+                all.counted += s.counted;
+                all.claim += s.claim;
                 all.due += s.due;
                 all.beyond += s.beyond;
                 all.lent += s.lent;
                 all.spare += s.spare;
                 all.borrowed += s.borrowed;
         }
-        nobodys = max_of(steps_within(rules->budget_milli) - all.held, 0);
+        nobodys = max_of(steps_within(rules->budget_milli) - all.counted, 0);
         room = nobodys + all.lent + all.spare;
         due = (struct division) { min_of(all.due, room + all.borrowed), all.due };
-        beyond = (struct division) { min_of(all.beyond, max_of(room - due.amount, 0)), all.beyond };
+        /* What is still to be claimed is not given away now, to be taken back in two seconds. */
+        beyond = (struct division) { min_of(all.beyond, max_of(room - all.claim, 0)), all.beyond };
 
         for (size_t i = 0; i < n; i++) {
                 struct stake s = stake_of(&units[i]);

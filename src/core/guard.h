@@ -61,7 +61,8 @@ enum guard_alarm {
 
 /**
  * guard_observe() - take in one reading of the bandwidth counters
- * @had_own_write: the ceiling was written since the last reading: counting starts anew
+ * @had_own_write: the ceiling was written since the last reading: the sample is dropped and periods
+ *                 count anew. Quiet windows stay: who was raised was throttled and has none
  *
  * Counters that went backwards (the controller was off in between) start anew as well. A unit whose
  * period timer stopped (idle) shows no new periods: a second without any closes the window, and what
@@ -122,8 +123,9 @@ double guard_keep_milli(double baseline_milli, double need_milli, double use_mil
  * all the time).
  *
  * ENFORCE_QUOTA. A unit wishes for 1.2 times its ceiling, 1.5 times when badly throttled. Up to its plan
- * that is *due* and comes first; the rest comes out of what is left. In shortage everybody gets the same
- * share of its wish. Room is taken in this order:
+ * that is *due* and comes first; the rest comes out of what is left when everything is set aside that
+ * throttled units still lack to their plans, or it would be taken back two seconds later. In shortage
+ * everybody gets the same share of its wish. Room is taken in this order:
  *
  *      nobody's        the budget less all finite ceilings in force
  *      lent            what calm borrowers hold above their plan and do not need (keep_milli)
