@@ -20,6 +20,9 @@ enum {
         LIST_ASK = 8,           /* ask the follower again */
 };
 
+/* Somebody waits for SYSTEMD_LISTED. */
+#define LIST_TOLD (LIST_READ | LIST_ASK)
+
 static void want(struct systemd_manager *m, unsigned what)
 {
         m->listing.wanted |= LIST_ALL | what;
@@ -51,7 +54,7 @@ static size_t find_name(const struct systemd_listing *l, const char *name)
 
 void systemd_listing_request(struct systemd_manager *m, bool ask)
 {
-        want(m, LIST_NOW | LIST_READ | (ask ? LIST_ASK : 0));
+        want(m, LIST_NOW | (ask ? LIST_ASK : LIST_READ));
 }
 
 void systemd_listing_note_reload(struct systemd_manager *m)
@@ -164,7 +167,7 @@ static void end_listing(struct systemd_call *c, sd_bus_message *reply, int error
         if (error < 0) {
                 l->wanted |= l->purpose;
                 retry_later(m);
-        } else if (l->purpose & LIST_READ)
+        } else if (l->purpose & LIST_TOLD)
                 l->announce_listed = true;
 }
 
@@ -206,10 +209,10 @@ void systemd_listing_announce(struct systemd_manager *m)
 {
         struct systemd_listing *l = &m->listing;
 
-        /* Not if another full reading is due before: after a reload in the middle of a listing what
-         * was read so far may be from before. */
-        if (!l->announce_listed || m->units.n_awaited > 0 || (l->wanted & LIST_READ) ||
-            (l->is_under_way && (l->purpose & LIST_READ)))
+        /* Not if another one is due before: after a reload in the middle of a listing what was read so
+         * far may be from before, and what the follower wants by now may not have been read at all. */
+        if (!l->announce_listed || m->units.n_awaited > 0 || (l->wanted & LIST_TOLD) ||
+            (l->is_under_way && (l->purpose & LIST_TOLD)))
                 return;
         bool is_reloaded = l->announce_reloaded;
         l->announce_listed = l->announce_reloaded = false;

@@ -25,8 +25,8 @@ struct systemd_listing {
         bool announce_reloaded;
 };
 
-/* A full listing, at once, that has everything read again; with @ask the follower, too, is asked
- * again what he wants. */
+/* A full listing, at once. Without @ask everything is read again; with it the follower is asked again
+ * what he wants, and what he did not want before is read. */
 void systemd_listing_request(struct systemd_manager *m, bool ask);
 
 /* Says SYSTEMD_RELOADED after the next full listing, unless it is the first. */

@@ -121,8 +121,8 @@ sd_bus *systemd_manager_bus(struct systemd_manager *m);
 /* A followed unit by name, or NULL. */
 struct systemd_unit *systemd_manager_find(struct systemd_manager *m, const char *unit);
 
-/* Asks wants() again for everything systemd has loaded: after the configuration changed. Reads all
- * wanted units again; SYSTEMD_LISTED says when all is done. */
+/* Asks wants() again for everything systemd has loaded: after the configuration changed. Reads what was
+ * not wanted before; SYSTEMD_LISTED says when all is done. Cost: one listing and those readings. */
 void systemd_manager_relist(struct systemd_manager *m);
 
 /**

@@ -330,6 +330,21 @@ START_TEST(relist_asks_again_who_is_wanted)
 }
 END_TEST
 
+START_TEST(relist_reads_only_what_was_not_wanted_before)
+{
+        not_wanted = "b";
+        add_many(30);
+        fake_systemd_add(fake, "b.slice", "/b.slice");
+        start();
+        unsigned n_get_all = fake->n_get_all;
+        not_wanted = "";
+        systemd_manager_relist(manager);
+        RUN_UNTIL(event, n_events[SYSTEMD_LISTED] == 2);
+        ck_assert(must_find("b.slice")->is_active);
+        ck_assert_uint_eq(fake->n_get_all, n_get_all + 1);
+}
+END_TEST
+
 START_TEST(a_failed_reading_is_tried_again)
 {
         fake_systemd_add(fake, "web.service", "/system.slice/web.service");
@@ -1057,6 +1072,7 @@ int main(void)
         tcase_add_test(c, a_unit_that_goes_while_it_is_read_is_not_read_for_ever);
         tcase_add_test(c, a_listing_answers_for_what_signals_did_not_tell);
         tcase_add_test(c, relist_asks_again_who_is_wanted);
+        tcase_add_test(c, relist_reads_only_what_was_not_wanted_before);
         tcase_add_test(c, a_failed_reading_is_tried_again);
         tcase_add_test(c, a_starting_service_counts_in_every_slice_around_it);
         tcase_add_test(c, a_service_that_starts_during_the_listing_counts);
