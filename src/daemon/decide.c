@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,16 +164,40 @@ static double max_of(struct daemon *d, const struct service *s)
         return INFINITY;
 }
 
+/* What bounds everybody in a group, read once for neighbours in the table, who mostly share it. */
+struct holder {
+        char control_group[PATH_MAX];
+        uint64_t ceiling_usec_per_sec;
+};
+
+static uint64_t ceiling_of_holder(const struct daemon *d, const char *control_group, struct holder *last)
+{
+        const char *slash = strrchr(control_group, '/');
+        size_t length = slash ? (size_t)(slash - control_group) : 0;
+
+        if (length >= sizeof last->control_group)
+                return UINT64_MAX;
+        if (strncmp(last->control_group, control_group, length) == 0 && last->control_group[length] == '\0')
+                return last->ceiling_usec_per_sec;
+        memcpy(last->control_group, control_group, length);
+        last->control_group[length] = '\0';
+        if (cgroup_ceiling(d->mount, last->control_group, &last->ceiling_usec_per_sec) < 0)
+                last->ceiling_usec_per_sec = UINT64_MAX;
+        return last->ceiling_usec_per_sec;
+}
+
 /* An administrator's quota on a slice around it, or the CPUs that it may run on. Read from the kernel:
  * systemd tells nobody when they change. */
-static double bound_of(struct daemon *d, const struct service *s)
+static double bound_of(const struct daemon *d, const struct service *s, struct holder *last)
 {
-        uint64_t ceiling_usec_per_sec;
+        uint64_t cpus_usec_per_sec, ceiling_usec_per_sec;
 
-        if (cgroup_ceiling(d->mount, s->systemd->control_group, &ceiling_usec_per_sec) < 0 ||
-            ceiling_usec_per_sec == UINT64_MAX)
+        if (s->reader.dir_fd < 0 || cgroup_cpus(s->reader.dir_fd, &cpus_usec_per_sec) < 0)
                 return INFINITY;
-        return milli_from_usec(ceiling_usec_per_sec);
+        ceiling_usec_per_sec = ceiling_of_holder(d, s->systemd->control_group, last);
+        if (cpus_usec_per_sec < ceiling_usec_per_sec)
+                ceiling_usec_per_sec = cpus_usec_per_sec;
+        return ceiling_usec_per_sec == UINT64_MAX ? INFINITY : milli_from_usec(ceiling_usec_per_sec);
 }
 
 /* ---- an epoch ---------------------------------------------------------------------------------- */
@@ -230,6 +255,8 @@ static void estimate_all(struct daemon *d)
         double weight_sum = total_weight(d);
         double bargained_milli = fmax(0, d->capacity_milli -
                                                  milli_from_usec(d->config->reserve.usec_per_sec));
+        /* No path begins so. */
+        struct holder holder = { .control_group = "?" };
 
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
@@ -244,7 +271,7 @@ static void estimate_all(struct daemon *d)
 
                 if (service_plays(s)) {
                         s->max_milli = max_of(d, s);
-                        s->bound_milli = bound_of(d, s);
+                        s->bound_milli = bound_of(d, s, &holder);
                         c.baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec);
                         c.max_milli = fmax(fmin(s->max_milli, s->bound_milli), c.baseline_milli);
                         c.allocation_milli = s->recent_milli[0];

@@ -70,14 +70,19 @@ static bool is_busy(const struct siblings *s, const struct cgroup_child *child)
                        MILLI_PER_CPU > BUSY_MILLI;
 }
 
+/* Before anything is read: where thousands are ours, a few are not. */
+static bool is_not_ours(void *ctx, const char *name)
+{
+        const struct walk *w = ctx;
+
+        return !w->is_ours(w->ctx, name);
+}
+
 static int visit(void *ctx, const struct cgroup_child *child)
 {
         struct walk *w = ctx;
-        int r;
+        int r = remember(w->siblings, child);
 
-        if (w->is_ours(w->ctx, child->name))
-                return 0;
-        r = remember(w->siblings, child);
         if (r < 0)
                 return r;
         if (is_busy(w->siblings, child))
@@ -90,7 +95,7 @@ int siblings_busy_weight(struct siblings *s, const char *mount, const char *grou
                          sibling_is_ours_fn is_ours, void *ctx, double *ret_weight)
 {
         struct walk w = { .siblings = s, .is_ours = is_ours, .ctx = ctx };
-        int r = cgroup_each_child(mount, group, visit, &w);
+        int r = cgroup_each_child(mount, group, is_not_ours, visit, &w);
 
         if (r < 0)
                 return r;

@@ -146,3 +146,20 @@ int cgroup_reader_limits(const struct cgroup_reader *r, struct cgroup_limits *re
         *ret = limits;
         return 0;
 }
+
+int cgroup_cpus(int dir_fd, uint64_t *ret_usec_per_sec)
+{
+        char text[KERNEL_FILE_SIZE];
+        unsigned n_cpus = 0;
+        size_t n;
+        int r;
+
+        r = kernel_file_read_at(dir_fd, "cpuset.cpus.effective", text, sizeof text, &n);
+        if (r == 0)
+                r = kernel_text_cpu_list(text, n, &n_cpus);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        /* No CPU at all is what a broken partition shows; its tasks run on the parent's. */
+        *ret_usec_per_sec = n_cpus > 0 ? (uint64_t)n_cpus * 1000000 : UINT64_MAX;
+        return 0;
+}

@@ -67,3 +67,9 @@ struct cgroup_limits {
  * Return: 0; -ENODEV when the cgroup is gone; -EBADMSG; other negative errno.
  */
 int cgroup_reader_limits(const struct cgroup_reader *r, struct cgroup_limits *ret);
+
+/* The CPUs that cpuset leaves a group (@dir_fd: its directory, of a reader or another), in usec of CPU
+ * per second; UINT64_MAX if nothing bounds it. What bounds the groups around it: cgroup_ceiling(). Cost:
+ * one system call where the cpuset controller is off, three where it is on. Return: 0; -EBADMSG; other
+ * negative errno. */
+int cgroup_cpus(int dir_fd, uint64_t *ret_usec_per_sec);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "platform/cgroup_tree.h"
+#include "platform/cgroup_reader.h"
 #include "platform/kernel_file.h"
 #include "platform/kernel_text.h"
 
@@ -147,33 +148,24 @@ int cgroup_has_controller(const char *mount, const char *group, const char *cont
 }
 
 /* Lowers *ceiling to what one group's files say. A file that is not there bounds nothing. */
-static int lower_ceiling(int dir_fd, bool is_ancestor, uint64_t *ceiling_usec_per_sec)
+static int lower_ceiling(int dir_fd, uint64_t *ceiling_usec_per_sec)
 {
         char text[KERNEL_FILE_SIZE];
         struct kernel_cpu_max max;
-        uint64_t bound = UINT64_MAX;
-        unsigned n_cpus;
+        uint64_t bound;
         size_t n;
         int r;
 
-        r = kernel_file_read_at(dir_fd, "cpuset.cpus.effective", text, sizeof text, &n);
+        r = cgroup_cpus(dir_fd, &bound);
+        if (r < 0)
+                return r;
+        r = kernel_file_read_at(dir_fd, "cpu.max", text, sizeof text, &n);
         if (r == 0)
-                r = kernel_text_cpu_list(text, n, &n_cpus);
+                r = kernel_text_cpu_max(text, n, &max);
         if (r < 0 && r != -ENOENT)
                 return r;
-        /* No CPU at all is what a broken partition shows; its tasks run on the parent's. */
-        if (r == 0 && n_cpus > 0)
-                bound = (uint64_t)n_cpus * 1000000;
-
-        if (is_ancestor) {
-                r = kernel_file_read_at(dir_fd, "cpu.max", text, sizeof text, &n);
-                if (r == 0)
-                        r = kernel_text_cpu_max(text, n, &max);
-                if (r < 0 && r != -ENOENT)
-                        return r;
-                if (r == 0 && kernel_cpu_max_usec_per_sec(&max) < bound)
-                        bound = kernel_cpu_max_usec_per_sec(&max);
-        }
+        if (r == 0 && kernel_cpu_max_usec_per_sec(&max) < bound)
+                bound = kernel_cpu_max_usec_per_sec(&max);
         if (bound < *ceiling_usec_per_sec)
                 *ceiling_usec_per_sec = bound;
         return 0;
@@ -186,7 +178,7 @@ int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_
 
         group += strspn(group, "/");
         for (size_t length = 0;;) {
-                bool is_ancestor = group[length + strspn(group + length, "/")] != '\0';
+                bool is_last = group[length + strspn(group + length, "/")] == '\0';
                 int fd, r;
 
                 if (length >= sizeof path)
@@ -196,11 +188,11 @@ int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_
                 r = open_group(mount, path, &fd);
                 if (r < 0)
                         return r;
-                r = lower_ceiling(fd, is_ancestor, &ceiling_usec_per_sec);
+                r = lower_ceiling(fd, &ceiling_usec_per_sec);
                 (void)close(fd);
                 if (r < 0)
                         return r == -ENODEV ? -ENOENT : r;
-                if (!is_ancestor)
+                if (is_last)
                         break;
                 length += strspn(group + length, "/");
                 length += strcspn(group + length, "/");
@@ -257,7 +249,8 @@ static bool is_directory(DIR *d, const struct dirent *entry)
         return fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-int cgroup_each_child(const char *mount, const char *group, cgroup_child_fn each, void *ctx)
+int cgroup_each_child(const char *mount, const char *group, cgroup_wants_child_fn wants,
+                      cgroup_child_fn each, void *ctx)
 {
         int path_fd, r;
 
@@ -285,7 +278,7 @@ int cgroup_each_child(const char *mount, const char *group, cgroup_child_fn each
                         r = -errno;
                         break;
                 }
-                if (!is_directory(d, entry))
+                if (!is_directory(d, entry) || !wants(ctx, entry->d_name))
                         continue;
                 r = read_child(dirfd(d), entry->d_name, &child);
                 if (r == 0)

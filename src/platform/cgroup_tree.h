@@ -45,11 +45,11 @@ int cgroup_find_mount(const char *root, enum cgroup_mode *ret_mode, char **ret_m
 int cgroup_has_controller(const char *mount, const char *group, const char *controller);
 
 /**
- * cgroup_ceiling() - the most CPU that a group can get, whatever its own cpu.max
+ * cgroup_ceiling() - the most CPU that what is in a group can get together
  * @ret_usec_per_sec: UINT64_MAX if nothing bounds it
  *
- * The least of cpu.max of the groups that hold it, and of the CPUs that cpuset leaves it: what an
- * administrator put on an ancestor bounds everything below. Cost: about six system calls a level.
+ * The least of cpu.max and of the CPUs that cpuset leaves, of the group and of all that hold it: what
+ * an administrator put on an ancestor bounds everything below. Cost: about twelve system calls a level.
  *
  * Return: 0; -ENOENT if there is no such group; -EBADMSG; other negative errno.
  */
@@ -62,14 +62,18 @@ struct cgroup_child {
         uint64_t cpu_weight;            /* 0 = idle; UINT64_MAX = no cpu controller here */
 };
 
+/* Is a group of this name to be looked at? */
+typedef bool (*cgroup_wants_child_fn)(void *ctx, const char *name);
 /* Return: 0 to go on; anything else ends the walk and is handed back. */
 typedef int (*cgroup_child_fn)(void *ctx, const struct cgroup_child *child);
 
 /**
  * cgroup_each_child() - the groups directly below one, in no particular order
  *
- * Groups that come or go meanwhile may or may not be reported. Cost: six system calls a child.
+ * Groups that come or go meanwhile may or may not be reported. Cost: nine system calls a child that
+ * @wants wants, none for another.
  *
  * Return: 0; what @each returned if not 0; -ENOENT if there is no such group; other negative errno.
  */
-int cgroup_each_child(const char *mount, const char *group, cgroup_child_fn each, void *ctx);
+int cgroup_each_child(const char *mount, const char *group, cgroup_wants_child_fn wants,
+                      cgroup_child_fn each, void *ctx);

@@ -318,7 +318,7 @@ START_TEST(controllers_are_asked_of_the_group_itself)
 }
 END_TEST
 
-START_TEST(a_group_is_bounded_by_what_holds_it_and_not_by_its_own_quota)
+START_TEST(what_is_in_a_group_is_bounded_by_it_and_by_all_that_hold_it)
 {
         const char *mount = fake_tree_mount(tree);
         uint64_t ceiling_usec_per_sec = 42;
@@ -326,21 +326,19 @@ START_TEST(a_group_is_bounded_by_what_holds_it_and_not_by_its_own_quota)
         fake_tree_remove(tree, "sys/fs/cgroup/cpuset.cpus.effective");
         fake_tree_unit(tree, "a.slice", &(struct fake_unit) { 0 });
         fake_tree_unit(tree, "a.slice/b.slice", &(struct fake_unit) { .quota_usec_per_sec = 2500000 });
-        fake_tree_unit(tree, "a.slice/b.slice/c.slice", &(struct fake_unit) { .quota_usec_per_sec = 50000 });
-        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice", &ceiling_usec_per_sec), 0);
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice", &ceiling_usec_per_sec), 0);
         ck_assert_uint_eq(ceiling_usec_per_sec, UINT64_MAX);
-        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice/c.slice", &ceiling_usec_per_sec), 0);
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice", &ceiling_usec_per_sec), 0);
         ck_assert_uint_eq(ceiling_usec_per_sec, 2500000);
 
         /* The least of all levels, wherever it is. */
         fake_tree_unit(tree, "a.slice", &(struct fake_unit) { .quota_usec_per_sec = 1200000 });
-        ck_assert_int_eq(cgroup_ceiling(mount, "a.slice//b.slice/c.slice/", &ceiling_usec_per_sec), 0);
+        ck_assert_int_eq(cgroup_ceiling(mount, "a.slice//b.slice/", &ceiling_usec_per_sec), 0);
         ck_assert_uint_eq(ceiling_usec_per_sec, 1200000);
 
-        /* cpuset counts at the group itself too. */
         fake_tree_write(tree, "sys/fs/cgroup/cpuset.cpus.effective", "0-7\n");
-        fake_tree_write(tree, "sys/fs/cgroup/a.slice/b.slice/c.slice/cpuset.cpus.effective", "5\n");
-        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice/c.slice", &ceiling_usec_per_sec), 0);
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/b.slice/cpuset.cpus.effective", "5\n");
+        ck_assert_int_eq(cgroup_ceiling(mount, "/a.slice/b.slice", &ceiling_usec_per_sec), 0);
         ck_assert_uint_eq(ceiling_usec_per_sec, 1000000);
         ck_assert_int_eq(cgroup_ceiling(mount, "/", &ceiling_usec_per_sec), 0);
         ck_assert_uint_eq(ceiling_usec_per_sec, 8000000);
@@ -352,12 +350,42 @@ START_TEST(a_group_is_bounded_by_what_holds_it_and_not_by_its_own_quota)
 }
 END_TEST
 
+START_TEST(cpuset_bounds_a_group_by_cpus)
+{
+        struct cgroup_reader r;
+        uint64_t bound_usec_per_sec = 42;
+
+        fake_tree_unit(tree, "a.slice", &(struct fake_unit) { 0 });
+        ck_assert_int_eq(cgroup_reader_open(fake_tree_mount(tree), "/a.slice", &r), 0);
+        ck_assert_int_eq(cgroup_cpus(r.dir_fd, &bound_usec_per_sec), 0);
+        ck_assert_uint_eq(bound_usec_per_sec, UINT64_MAX);
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/cpuset.cpus.effective", "0,2-3\n");
+        ck_assert_int_eq(cgroup_cpus(r.dir_fd, &bound_usec_per_sec), 0);
+        ck_assert_uint_eq(bound_usec_per_sec, 3000000);
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/cpuset.cpus.effective", "\n");
+        ck_assert_int_eq(cgroup_cpus(r.dir_fd, &bound_usec_per_sec), 0);
+        ck_assert_uint_eq(bound_usec_per_sec, UINT64_MAX);
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/cpuset.cpus.effective", "three\n");
+        ck_assert_int_eq(cgroup_cpus(r.dir_fd, &bound_usec_per_sec), -EBADMSG);
+        ck_assert_uint_eq(bound_usec_per_sec, UINT64_MAX);
+        cgroup_reader_close(&r);
+}
+END_TEST
+
 struct seen {
+        const char *not_wanted;
         unsigned n;
         uint64_t usage_sum_usec, weight_sum;
         bool has_without_controller;
         int answer;
 };
+
+static bool wants_child(void *ctx, const char *name)
+{
+        const struct seen *seen = ctx;
+
+        return !seen->not_wanted || strcmp(name, seen->not_wanted) != 0;
+}
 
 static int on_child(void *ctx, const struct cgroup_child *child)
 {
@@ -385,21 +413,26 @@ START_TEST(children_are_the_groups_directly_below)
         fake_tree_unit(tree, "off.slice", &(struct fake_unit) { .usage_usec = 300, .has_no_controller = true });
         fake_tree_mkdir(tree, "sys/fs/cgroup/going.slice");    /* its files went already */
 
-        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "", on_child, &seen), 0);
+        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "", wants_child, on_child, &seen), 0);
         ck_assert_uint_eq(seen.n, 3);
         ck_assert_uint_eq(seen.usage_sum_usec, 321);
         ck_assert_uint_eq(seen.weight_sum, 210);
         ck_assert(seen.has_without_controller);
 
         seen = (struct seen) { 0 };
-        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "/b.slice", on_child, &seen), 0);
+        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "/b.slice", wants_child, on_child, &seen), 0);
         ck_assert_uint_eq(seen.n, 1);
         ck_assert_uint_eq(seen.weight_sum, 7000);
 
+        seen = (struct seen) { .not_wanted = "b.slice" };
+        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "", wants_child, on_child, &seen), 0);
+        ck_assert_uint_eq(seen.n, 2);
+        ck_assert_uint_eq(seen.usage_sum_usec, 301);
+
         seen = (struct seen) { .answer = 5 };
-        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "", on_child, &seen), 5);
+        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "", wants_child, on_child, &seen), 5);
         ck_assert_uint_eq(seen.n, 1);
-        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "/no.slice", on_child, &seen), -ENOENT);
+        ck_assert_int_eq(cgroup_each_child(fake_tree_mount(tree), "/no.slice", wants_child, on_child, &seen), -ENOENT);
 }
 END_TEST
 
@@ -534,7 +567,8 @@ int main(void)
         tcase_add_test(t, closing_twice_or_closing_what_was_never_open_is_fine);
         tcase_add_test(t, the_mode_of_the_hierarchy_is_told_apart);
         tcase_add_test(t, controllers_are_asked_of_the_group_itself);
-        tcase_add_test(t, a_group_is_bounded_by_what_holds_it_and_not_by_its_own_quota);
+        tcase_add_test(t, what_is_in_a_group_is_bounded_by_it_and_by_all_that_hold_it);
+        tcase_add_test(t, cpuset_bounds_a_group_by_cpus);
         tcase_add_test(t, children_are_the_groups_directly_below);
         suite_add_tcase(s, t);
 
