@@ -16,7 +16,7 @@ struct release {
         struct daemon *d;
         struct give_back *give_back;    /* NULL while it waits */
         char **units;                   /* NULL: everything on record */
-        size_t n_units;
+        size_t n_units, n_allocated;
         bool may_reload;
         release_done_fn done;
         void *ctx;
@@ -42,6 +42,14 @@ void release_free(struct daemon *d)
         }
 }
 
+static void mark_unit(struct daemon *d, const char *unit)
+{
+        struct service *s = services_find(d, unit);
+
+        if (s)
+                s->is_releasing = true;
+}
+
 /* A unit may be in several requests: the flag stands until the last is done. */
 static void mark_all(struct daemon *d)
 {
@@ -50,12 +58,8 @@ static void mark_all(struct daemon *d)
         for (const struct release *r = d->release; r; r = r->next) {
                 for (size_t i = 0; !r->units && i < d->n_services; i++)
                         d->services[i]->is_releasing = true;
-                for (size_t k = 0; k < r->n_units; k++) {
-                        struct service *s = services_find(d, r->units[k]);
-
-                        if (s)
-                                s->is_releasing = true;
-                }
+                for (size_t k = 0; k < r->n_units; k++)
+                        mark_unit(d, r->units[k]);
         }
 }
 
@@ -179,32 +183,62 @@ void release_strays(struct daemon *d, bool may_reload)
                 log_errno(LOG_WARNING, MSG_UNIT_NOT_GIVEN_BACK, r, "Could not give back %zu units", n);
 }
 
+/* Return: 0; -ENOMEM, and nothing was added. */
+static int request_add(struct release *r, const char *const units[], size_t n)
+{
+        size_t n_before = r->n_units, n_all = n_before + n;
+        char **bigger;
+
+        /* Doubled, so that units which come one by one are not copied every time. */
+        if (!r->units || n_all > r->n_allocated) {
+                size_t n_allocated = n_all > 2 * r->n_allocated ? n_all : 2 * r->n_allocated;
+
+                /* Not NULL even for none: that would be everything. */
+                bigger = reallocarray(r->units, n_allocated + 1, sizeof *bigger);
+                if (!bigger)
+                        return -ENOMEM;
+                r->units = bigger;
+                r->n_allocated = n_allocated;
+        }
+        for (; r->n_units < n_all; r->n_units++) {
+                r->units[r->n_units] = strdup(units[r->n_units - n_before]);
+                if (!r->units[r->n_units])
+                        break;
+        }
+        if (r->n_units == n_all)
+                return 0;
+        while (r->n_units > n_before)
+                free(r->units[--r->n_units]);
+        return -ENOMEM;
+}
+
 int release_units(struct daemon *d, const char *const units[], size_t n, bool may_reload,
                   release_done_fn done, void *ctx)
 {
-        struct release *r = calloc(1, sizeof *r), **tail;
+        struct release *r = NULL, **tail;
 
+        for (tail = &d->release; *tail; tail = &(*tail)->next)
+                r = *tail;
+        /* Hundreds of units that start at once are one request: each has the file of records written
+         * twice. */
+        if (units && r && r->units && !r->give_back && r->may_reload == may_reload && !r->done && !done) {
+                int error = request_add(r, units, n);
+
+                for (size_t k = 0; error == 0 && k < n; k++)
+                        mark_unit(d, units[k]);
+                return error;
+        }
+
+        r = calloc(1, sizeof *r);
         if (!r)
                 return -ENOMEM;
         *r = (struct release){ .d = d, .may_reload = may_reload, .done = done, .ctx = ctx };
-        if (units) {
-                r->units = calloc(n + 1, sizeof *r->units);
-                if (!r->units)
-                        goto no_memory;
-                for (; r->n_units < n; r->n_units++) {
-                        r->units[r->n_units] = strdup(units[r->n_units]);
-                        if (!r->units[r->n_units])
-                                goto no_memory;
-                }
+        if (units && request_add(r, units, n) < 0) {
+                request_free(r);
+                return -ENOMEM;
         }
-        for (tail = &d->release; *tail; tail = &(*tail)->next)
-                ;
         *tail = r;
         mark_all(d);
         release_kick(d);
         return 0;
-
-no_memory:
-        request_free(r);
-        return -ENOMEM;
 }
