@@ -67,7 +67,7 @@ static uint64_t sample_service(struct service *s, uint64_t now_usec)
         return used_usec;
 }
 
-static void sample_all(struct daemon *d)
+void sense_sample(struct daemon *d)
 {
         struct timespec ts;
         struct host_counters host;
@@ -108,7 +108,7 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata)
         uint64_t interval_usec = d->config->sample_interval_usec;
         uint64_t now_usec = daemon_now_usec(d);
 
-        sample_all(d);
+        sense_sample(d);
 
         /* Absolute times, so that delays do not add up; samples that were missed are not made up for. */
         d->next_sample_usec += interval_usec;
