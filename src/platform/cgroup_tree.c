@@ -3,6 +3,9 @@
 #include "platform/cgroup_reader.h"
 #include "platform/kernel_file.h"
 #include "platform/kernel_text.h"
+#include "util/cleanup.h"
+#include "util/parse.h"
+#include "util/read_all.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -147,38 +150,36 @@ int cgroup_has_controller(const char *mount, const char *group, const char *cont
         return kernel_text_has_word(text, n, controller);
 }
 
-/* Lowers *ceiling to what one group's files say. A file that is not there bounds nothing. */
-static int lower_ceiling(int dir_fd, uint64_t *ceiling_usec_per_sec)
+/* cpu.max of one group; UINT64_MAX where it has none. */
+static int read_quota(int dir_fd, uint64_t *ret_usec_per_sec)
 {
         char text[KERNEL_FILE_SIZE];
         struct kernel_cpu_max max;
-        uint64_t bound;
         size_t n;
-        int r;
 
-        r = cgroup_cpus(dir_fd, &bound);
-        if (r < 0)
-                return r;
-        r = kernel_file_read_at(dir_fd, "cpu.max", text, sizeof text, &n);
+        int r = kernel_file_read_at(dir_fd, "cpu.max", text, sizeof text, &n);
         if (r == 0)
                 r = kernel_text_cpu_max(text, n, &max);
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (r == 0 && kernel_cpu_max_usec_per_sec(&max) < bound)
-                bound = kernel_cpu_max_usec_per_sec(&max);
-        if (bound < *ceiling_usec_per_sec)
-                *ceiling_usec_per_sec = bound;
+        *ret_usec_per_sec = r == 0 ? kernel_cpu_max_usec_per_sec(&max) : UINT64_MAX;
         return 0;
 }
 
-int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_sec)
+/* What bounds a group, from the root down to itself; all in usec per sec, UINT64_MAX = nothing. */
+struct bounds {
+        uint64_t least_cpus, least_quota, own_quota;
+};
+
+static int find_bounds(const char *mount, const char *group, struct bounds *ret)
 {
-        uint64_t ceiling_usec_per_sec = UINT64_MAX;
+        struct bounds b = { UINT64_MAX, UINT64_MAX, UINT64_MAX };
         char path[PATH_MAX];
 
         group += strspn(group, "/");
         for (size_t length = 0;;) {
                 bool is_last = group[length + strspn(group + length, "/")] == '\0';
+                uint64_t cpus;
                 int fd, r;
 
                 if (length >= sizeof path)
@@ -188,16 +189,46 @@ int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_
                 r = open_group(mount, path, &fd);
                 if (r < 0)
                         return r;
-                r = lower_ceiling(fd, &ceiling_usec_per_sec);
+                r = cgroup_cpus(fd, &cpus);
+                if (r == 0)
+                        r = read_quota(fd, &b.own_quota);
                 (void)close(fd);
                 if (r < 0)
                         return r == -ENODEV ? -ENOENT : r;
+                if (cpus < b.least_cpus)
+                        b.least_cpus = cpus;
+                if (b.own_quota < b.least_quota)
+                        b.least_quota = b.own_quota;
                 if (is_last)
                         break;
                 length += strspn(group + length, "/");
                 length += strcspn(group + length, "/");
         }
-        *ret_usec_per_sec = ceiling_usec_per_sec;
+        *ret = b;
+        return 0;
+}
+
+int cgroup_ceiling(const char *mount, const char *group, uint64_t *ret_usec_per_sec)
+{
+        struct bounds b;
+
+        int r = find_bounds(mount, group, &b);
+        if (r < 0)
+                return r;
+        *ret_usec_per_sec = b.least_quota < b.least_cpus ? b.least_quota : b.least_cpus;
+        return 0;
+}
+
+int cgroup_quota(const char *mount, const char *group, uint64_t *ret_least_usec_per_sec,
+                 uint64_t *ret_own_usec_per_sec)
+{
+        struct bounds b;
+
+        int r = find_bounds(mount, group, &b);
+        if (r < 0)
+                return r;
+        *ret_least_usec_per_sec = b.least_quota;
+        *ret_own_usec_per_sec = b.own_quota;
         return 0;
 }
 
@@ -288,4 +319,80 @@ int cgroup_each_child(const char *mount, const char *group, cgroup_wants_child_f
         } while (r == 0);
         (void)closedir(d);
         return r;
+}
+
+/* ---- processes ------------------------------------------------------------------------------------- */
+
+/* Deeper than anybody nests; every level holds a descriptor. */
+#define LEVELS_MAX 32
+/* 100,000 numbers. */
+#define PROCS_SIZE_MAX (1024 * 1024)
+
+struct process_walk {
+        const char *mount, *group;
+        unsigned level;
+        cgroup_process_fn each;
+        void *ctx;
+};
+
+static int walk_processes(const struct process_walk *w);
+
+static bool wants_all(void *ctx, const char *name)
+{
+        return true;
+}
+
+static int walk_child(void *ctx, const struct cgroup_child *child)
+{
+        const struct process_walk *w = ctx;
+        _cleanup_free_ char *group = NULL;
+
+        if (asprintf(&group, "%s/%s", w->group, child->name) < 0)
+                return -ENOMEM;
+        struct process_walk below = *w;
+        below.group = group;
+        below.level++;
+        int r = below.level < LEVELS_MAX ? walk_processes(&below) : 0;
+        return r == -ENOENT ? 0 : r;    /* went while we looked */
+}
+
+static int read_processes(const struct process_walk *w, char **ret)
+{
+        size_t size;
+        int path_fd, r;
+
+        r = open_group(w->mount, w->group, &path_fd);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = openat(path_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+        r = fd < 0 ? -errno : 0;
+        (void)close(path_fd);
+        return r < 0 ? r : read_all(fd, PROCS_SIZE_MAX, ret, &size);
+}
+
+static int walk_processes(const struct process_walk *w)
+{
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_processes(w, &text);
+        if (r == -EOPNOTSUPP)   /* threaded: its processes are listed further up */
+                r = 0;
+        else if (r < 0)
+                return r == -ENODEV ? -ENOENT : r;
+        for (char *saved, *word = text ? strtok_r(text, "\n", &saved) : NULL; word;
+             word = strtok_r(NULL, "\n", &saved)) {
+                uint64_t pid;
+
+                if (parse_unsigned(word, 1, INT32_MAX, &pid) < 0)
+                        continue;
+                r = w->each(w->ctx, w->group, (pid_t)pid);
+                if (r != 0)
+                        return r;
+        }
+        return cgroup_each_child(w->mount, w->group, wants_all, walk_child, (void *)w);
+}
+
+int cgroup_each_process(const char *mount, const char *group, cgroup_process_fn each, void *ctx)
+{
+        return walk_processes(&(struct process_walk) { mount, group, 0, each, ctx });
 }

@@ -77,3 +77,28 @@ typedef int (*cgroup_child_fn)(void *ctx, const struct cgroup_child *child);
  */
 int cgroup_each_child(const char *mount, const char *group, cgroup_wants_child_fn wants,
                       cgroup_child_fn each, void *ctx);
+
+/* Return: as above. @group: where it is, as systemd's ControlGroup property; valid during the call. */
+typedef int (*cgroup_process_fn)(void *ctx, const char *group, pid_t pid);
+
+/**
+ * cgroup_each_process() - the processes of a group and of the groups below it
+ *
+ * A process of another PID namespace has no number here and is left out. Groups more than 32 levels
+ * down, and such as have threads only, are not looked at. Cost: twelve system calls a group.
+ *
+ * Return: 0; what @each returned if not 0; -ENOENT if there is no such group; other negative errno.
+ */
+int cgroup_each_process(const char *mount, const char *group, cgroup_process_fn each, void *ctx);
+
+/**
+ * cgroup_quota() - cpu.max as it is in force for a group
+ * @ret_least_usec_per_sec: the least of its own and of those of the groups that hold it
+ * @ret_own_usec_per_sec:   its own
+ *
+ * Both are UINT64_MAX where there is none. Cost: about twelve system calls a level.
+ *
+ * Return: 0; -ENOENT if there is no such group; -EBADMSG; other negative errno.
+ */
+int cgroup_quota(const char *mount, const char *group, uint64_t *ret_least_usec_per_sec,
+                 uint64_t *ret_own_usec_per_sec);

@@ -372,6 +372,82 @@ START_TEST(cpuset_bounds_a_group_by_cpus)
 }
 END_TEST
 
+START_TEST(the_quota_in_force_is_the_least_from_the_root_down)
+{
+        const char *mount = fake_tree_mount(tree);
+        uint64_t least = 42, own = 42;
+
+        fake_tree_unit(tree, "a.slice", &(struct fake_unit) { .quota_usec_per_sec = 1200000 });
+        fake_tree_unit(tree, "a.slice/b.slice", &(struct fake_unit) { .quota_usec_per_sec = 2500000 });
+        fake_tree_unit(tree, "c.slice", &(struct fake_unit) { .has_no_controller = true });
+        ck_assert_int_eq(cgroup_quota(mount, "/a.slice/b.slice", &least, &own), 0);
+        ck_assert_uint_eq(least, 1200000);
+        ck_assert_uint_eq(own, 2500000);
+        ck_assert_int_eq(cgroup_quota(mount, "/a.slice", &least, &own), 0);
+        ck_assert_uint_eq(least, 1200000);
+        ck_assert_uint_eq(own, 1200000);
+        ck_assert_int_eq(cgroup_quota(mount, "/c.slice", &least, &own), 0);
+        ck_assert_uint_eq(least, UINT64_MAX);
+        ck_assert_uint_eq(own, UINT64_MAX);
+        ck_assert_int_eq(cgroup_quota(mount, "/no.slice", &least, &own), -ENOENT);
+}
+END_TEST
+
+struct processes {
+        char text[256];
+        int answer;
+};
+
+static int on_process(void *ctx, const char *group, pid_t pid)
+{
+        struct processes *p = ctx;
+        size_t n = strlen(p->text);
+
+        (void)snprintf(p->text + n, sizeof p->text - n, "%s:%d ", group, (int)pid);
+        return p->answer;
+}
+
+START_TEST(processes_are_those_of_the_group_and_of_all_below)
+{
+        const char *mount = fake_tree_mount(tree);
+        struct processes p = { 0 };
+
+        fake_tree_unit(tree, "a.slice", &(struct fake_unit) { 0 });
+        fake_tree_unit(tree, "a.slice/b.service", &(struct fake_unit) { 0 });
+        fake_tree_unit(tree, "a.slice/b.service/deep", &(struct fake_unit) { 0 });
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/cgroup.procs", "%s", "");
+        /* 0 is a process of a namespace that we are not in. */
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/b.service/cgroup.procs", "12\n0\n-3\nx\n99999999999\n13\n");
+        fake_tree_write(tree, "sys/fs/cgroup/a.slice/b.service/deep/cgroup.procs", "2147483647\n");
+
+        ck_assert_int_eq(cgroup_each_process(mount, "/a.slice", on_process, &p), 0);
+        ck_assert_str_eq(p.text, "/a.slice/b.service:12 /a.slice/b.service:13 "
+                                 "/a.slice/b.service/deep:2147483647 ");
+
+        p = (struct processes) { .answer = 7 };
+        ck_assert_int_eq(cgroup_each_process(mount, "/a.slice", on_process, &p), 7);
+        ck_assert_str_eq(p.text, "/a.slice/b.service:12 ");
+        ck_assert_int_eq(cgroup_each_process(mount, "/no.slice", on_process, &p), -ENOENT);
+}
+END_TEST
+
+START_TEST(groups_nested_without_end_are_not_followed_for_ever)
+{
+        char group[1024] = "", path[1200];
+        struct processes p = { 0 };
+
+        for (unsigned i = 0; i < 100; i++) {
+                size_t n = strlen(group);
+                (void)snprintf(group + n, sizeof group - n, "%sd", n > 0 ? "/" : "");
+                fake_tree_unit(tree, group, &(struct fake_unit) { 0 });
+                (void)snprintf(path, sizeof path, "sys/fs/cgroup/%s/cgroup.procs", group);
+                fake_tree_write(tree, path, "%u\n", i == 99 ? 1 : 0);
+        }
+        ck_assert_int_eq(cgroup_each_process(fake_tree_mount(tree), "/d", on_process, &p), 0);
+        ck_assert_str_eq(p.text, "");
+}
+END_TEST
+
 struct seen {
         const char *not_wanted;
         unsigned n;
@@ -570,6 +646,9 @@ int main(void)
         tcase_add_test(t, what_is_in_a_group_is_bounded_by_it_and_by_all_that_hold_it);
         tcase_add_test(t, cpuset_bounds_a_group_by_cpus);
         tcase_add_test(t, children_are_the_groups_directly_below);
+        tcase_add_test(t, the_quota_in_force_is_the_least_from_the_root_down);
+        tcase_add_test(t, processes_are_those_of_the_group_and_of_all_below);
+        tcase_add_test(t, groups_nested_without_end_are_not_followed_for_ever);
         suite_add_tcase(s, t);
 
         TCase *real = tcase_create("real_kernel");
