@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "client/json.h"
 #include "client/term.h"
+#include "client/thread_pools.h"
 #include "platform/cgroup_tree.h"
 #include "platform/config_file.h"
 #include "platform/host_cpu.h"
@@ -16,6 +17,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define CHECKS_MAX 32
+/* One for each of the other checks, and of thread pools as many as anybody reads. */
+#define CHECKS_MAX 64
+#define POOLS_MAX 32
 /* Names of a list that are worth reading; the others are counted. */
 #define NAMES_MAX 8
 
@@ -51,6 +55,7 @@ struct check {
         enum finding finding;
         char *found;
         const char *advice;             /* NULL if there is nothing to do */
+        const struct thread_pool *pool; /* NULL but for a finding about one */
 };
 
 struct report {
@@ -61,6 +66,7 @@ struct report {
         sd_bus *bus;                    /* NULL: none */
         struct config *config;          /* NULL: invalid */
         bool is_running;
+        struct thread_pools pools;
 };
 
 __attribute__((format(printf, 5, 6))) static void found(struct report *r, const char *name,
@@ -76,7 +82,7 @@ __attribute__((format(printf, 5, 6))) static void found(struct report *r, const 
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
         va_end(ap);
-        r->checks[r->n_checks++] = (struct check) { name, finding, text, advice };
+        r->checks[r->n_checks++] = (struct check) { name, finding, text, advice, NULL };
 }
 
 static char *below(const struct report *r, const char *path)
@@ -452,7 +458,123 @@ static void check_siblings(struct report *r)
         }
 }
 
+/* ---- thread pools -------------------------------------------------------------------------------- */
+
+/* "Java in 2 processes", "Go 1.22.3 in 1 process" */
+static char *name_pool(const struct thread_pool *p)
+{
+        static const char *const names[_PROCESS_RUNTIME_MAX] = {
+                [PROCESS_RUNTIME_NONE] = "", [PROCESS_RUNTIME_JAVA] = "Java", [PROCESS_RUNTIME_GO] = "Go",
+                [PROCESS_RUNTIME_OPENMP] = "OpenMP",
+        };
+        char *text;
+
+        return asprintf(&text, "%s%s%s in %u process%s", names[p->kind], *p->version ? " " : "", p->version,
+                        p->n_processes, p->n_processes == 1 ? "" : "es") < 0 ? NULL : text;
+}
+
+static const char *what_it_counts(const struct thread_pool *p)
+{
+        if (p->kind == PROCESS_RUNTIME_JAVA)
+                return p->is_slice ? "sizes its pools once, at its start, by the quota that its own cgroup "
+                                     "has then, not the slice"
+                                   : "sizes its pools once, at its start, by the quota that holds then";
+        if (p->heeds_quota)
+                return "follows the quota of its own cgroup, but none above it";
+        if (p->kind == PROCESS_RUNTIME_GO && !*p->version)
+                return "may count CPUs and ignore quotas";
+        return "counts CPUs and ignores quotas";
+}
+
+static const char *what_to_do(const struct thread_pool *p)
+{
+        switch (p->kind) {
+        case PROCESS_RUNTIME_JAVA:
+                return "Start it with -XX:ActiveProcessorCount=N, or use Enforce=both, which caps no service "
+                       "that is satisfied: coalloc.conf(5), THREAD POOLS.";
+        case PROCESS_RUNTIME_GO:
+                return p->heeds_quota
+                               ? "Name its .service in Unit= in place of what holds it, or set GOMAXPROCS=N "
+                                 "in its environment: coalloc.conf(5), THREAD POOLS."
+                               : "Set GOMAXPROCS=N in its environment, or use Enforce=both, which caps no "
+                                 "service that is satisfied: coalloc.conf(5), THREAD POOLS.";
+        case PROCESS_RUNTIME_OPENMP:
+                return "Set OMP_NUM_THREADS=N in its environment, or use Enforce=both, which caps no service "
+                       "that is satisfied: coalloc.conf(5), THREAD POOLS.";
+        case PROCESS_RUNTIME_NONE:
+        case _PROCESS_RUNTIME_MAX:
+                break;
+        }
+        return NULL;
+}
+
+static void found_pool(struct report *r, const struct thread_pool *p)
+{
+        _cleanup_free_ char *name = name_pool(p), *ceiling = NULL;
+        size_t n_before = r->n_checks;
+
+        if (p->ceiling_usec_per_sec != UINT64_MAX &&
+            asprintf(&ceiling, "%s %" PRIu64 "%%", p->is_in_force ? "has at most" : "may be held to",
+                     p->ceiling_usec_per_sec / 10000) < 0)
+                ceiling = NULL;
+        found(r, "threads", FINDING_NOTE, what_to_do(p), "%s %s: %s %s: %s%u threads", p->unit,
+              ceiling ? ceiling : "may get a ceiling", name ? name : "", what_it_counts(p),
+              p->kind == PROCESS_RUNTIME_JAVA ? "up to " : "", p->n_threads);
+        if (r->n_checks > n_before)
+                r->checks[n_before].pool = p;
+}
+
+static void check_threads(struct report *r)
+{
+        struct thread_pools *p = &r->pools;
+
+        if (!r->mount || !r->config)
+                return;
+        int error = thread_pools_find(r->root, r->mount, r->config, p);
+        if (error < 0) {
+                found(r, "threads", FINDING_UNKNOWN, NULL, "The processes of the units cannot be listed: %s",
+                      strerror(-error));
+                return;
+        }
+        for (size_t i = 0; i < p->n_pools && i < POOLS_MAX; i++)
+                found_pool(r, &p->pools[i]);
+        if (p->n_pools > POOLS_MAX)
+                found(r, "threads", FINDING_NOTE, NULL, "%zu more of that kind", p->n_pools - POOLS_MAX);
+        if (p->n_refused > 0)
+                found(r, "threads", FINDING_UNKNOWN, "Run it as root.",
+                      "%zu process%s of units with a ceiling could not be looked at: %s count too many CPUs",
+                      p->n_refused, p->n_refused == 1 ? "" : "es", p->n_refused == 1 ? "it may" : "they may");
+        if (p->is_cut)
+                found(r, "threads", FINDING_UNKNOWN, NULL, "Only the first %d processes were looked at",
+                      THREAD_POOLS_PROCESSES_MAX);
+        if (p->n_units > 0 && p->n_pools == 0 && p->n_refused == 0 && !p->is_cut)
+                found(r, "threads", FINDING_FINE, NULL,
+                      "No thread pool is sized past a ceiling (%zu process%s looked at)", p->n_processes,
+                      p->n_processes == 1 ? "" : "es");
+}
+
 /* ---- the verb ------------------------------------------------------------------------------------ */
+
+/* What a program can tell from a finding about a thread pool. */
+static int add_pool(struct json_object *o, const struct thread_pool *p)
+{
+        struct json_object *ceiling = NULL;
+
+        if (p->ceiling_usec_per_sec != UINT64_MAX &&
+            !(ceiling = json_object_new_int64((int64_t)(p->ceiling_usec_per_sec / 1000))))
+                return -ENOMEM;
+        if (json_object_object_add(o, "unit", json_object_new_string(p->unit)) < 0 ||
+            json_object_object_add(o, "runtime",
+                                   json_object_new_string(process_runtime_kind_to_string(p->kind))) < 0 ||
+            json_object_object_add(o, "version",
+                                   *p->version ? json_object_new_string(p->version) : NULL) < 0 ||
+            json_object_object_add(o, "processes", json_object_new_int64(p->n_processes)) < 0 ||
+            json_object_object_add(o, "threads", json_object_new_int64(p->n_threads)) < 0 ||
+            json_object_object_add(o, "ceiling_milli", ceiling) < 0 ||
+            json_object_object_add(o, "in_force", json_object_new_boolean(p->is_in_force)) < 0)
+                return -ENOMEM;
+        return 0;
+}
 
 static int print_json(const struct report *r, bool is_well)
 {
@@ -473,7 +595,8 @@ static int print_json(const struct report *r, bool is_well)
                     json_object_object_add(o, "found",
                                            json_object_new_string(c->found ? c->found : "")) < 0 ||
                     json_object_object_add(o, "advice",
-                                           c->advice ? json_object_new_string(c->advice) : NULL) < 0)
+                                           c->advice ? json_object_new_string(c->advice) : NULL) < 0 ||
+                    (c->pool && add_pool(o, c->pool) < 0))
                         return out_of_memory();
         }
         return json_print(top);
@@ -513,6 +636,7 @@ int verb_doctor(const struct client *c, char *args[], int n_args)
         check_records(&r);
         check_foreign(&r);
         check_siblings(&r);
+        check_threads(&r);
 
         for (size_t i = 0; i < r.n_checks; i++)
                 is_well &= r.checks[i].finding != FINDING_BAD;
@@ -524,6 +648,7 @@ int verb_doctor(const struct client *c, char *args[], int n_args)
 
         for (size_t i = 0; i < r.n_checks; i++)
                 free(r.checks[i].found);
+        thread_pools_done(&r.pools);
         free(r.mount);
         config_free(r.config);
         sd_bus_flush_close_unref(r.bus);
