@@ -59,6 +59,8 @@ struct managed_value {
 struct latency_report {
         double seconds_p99;
         uint32_t requests;              /* since the report before; 0: not told */
+        uint64_t counted;               /* requests since since_usec, of which no rate was made yet */
+        uint64_t since_usec;
         double requests_per_sec;        /* 0: not known */
         uint64_t at_usec;               /* CLOCK_MONOTONIC */
         int64_t at_milli;               /* the allocation in force then; -1: none was */

@@ -5,6 +5,8 @@
 #include <errno.h>
 
 #define MSEC_PER_SEC 1000.0
+/* Two reports within milliseconds are no measure of a rate: requests are counted for so long first. */
+#define RATE_USEC_MIN USEC_PER_SEC
 
 int report_take(struct service *s, double seconds_p99, uint32_t requests)
 {
@@ -19,9 +21,18 @@ int report_take(struct service *s, double seconds_p99, uint32_t requests)
 
         if (!(seconds_p99 >= REPORT_SECONDS_MIN && seconds_p99 <= REPORT_SECONDS_MAX))
                 return -EINVAL;
+        fresh.since_usec = now_usec;
         /* Requests are those since the report before: without one nobody knows how long they took to come. */
-        if (report_exists(s) && now_usec > last->at_usec)
-                fresh.requests_per_sec = (double)requests * USEC_PER_SEC / (double)(now_usec - last->at_usec);
+        if (report_exists(s)) {
+                fresh.requests_per_sec = last->requests_per_sec;
+                fresh.counted = last->counted + requests;
+                fresh.since_usec = last->since_usec;
+        }
+        if (now_usec - fresh.since_usec >= RATE_USEC_MIN) {
+                fresh.requests_per_sec = (double)fresh.counted * USEC_PER_SEC / (double)(now_usec - fresh.since_usec);
+                fresh.counted = 0;
+                fresh.since_usec = now_usec;
+        }
         *last = fresh;
         return 0;
 }
