@@ -36,7 +36,7 @@ struct plan_graph *plan_graph_free(struct plan_graph *g)
         free(g->epoch.path);
         free(g->epoch.coalitions);
         free(g->epoch.members);
-        free(g->other_ms);
+        free(g->waits);
         free(g);
         return NULL;
 }
@@ -205,34 +205,20 @@ static int find_coalitions(struct builder *b)
         return take_blocks(b, block, n_blocks);
 }
 
-/* ---- latency that is others' --------------------------------------------------------------------- */
+/* ---- who waits for whom --------------------------------------------------------------------------- */
 
-static int compare_calls(const void *x, const void *y)
+static int find_waits(struct builder *b)
 {
-        const struct call *a = x, *b = y;
+        struct plan_graph *g = b->graph;
+        size_t n = b->request->n_services;
+        _cleanup_free_ void *buffer = malloc(callgraph_workspace_size(n, b->n_calls) + 1);
+        struct callgraph_workspace w;
 
-        if (a->caller != b->caller)
-                return a->caller < b->caller ? -1 : 1;
-        return (a->callee > b->callee) - (a->callee < b->callee);
-}
-
-/* A service that is called over several paths is waited for once. */
-static int explain_latency(struct builder *b)
-{
-        const struct plan_request *request = b->request;
-
-        b->graph->other_ms = calloc(request->n_services + 1, sizeof *b->graph->other_ms);
-        if (!b->graph->other_ms)
+        g->waits = calloc(b->n_calls + 1, sizeof *g->waits);
+        if (!buffer || !g->waits)
                 return -ENOMEM;
-        qsort(b->calls, b->n_calls, sizeof *b->calls, compare_calls);
-        for (size_t k = 0; k < b->n_calls; k++) {
-                const struct plan_service *callee = &request->services[b->calls[k].callee];
-
-                if (k > 0 && compare_calls(&b->calls[k - 1], &b->calls[k]) == 0)
-                        continue;
-                if (plan_service_is_measured(callee))
-                        b->graph->other_ms[b->calls[k].caller] += callee->latency_ms;
-        }
+        callgraph_workspace_init(&w, buffer, n, b->n_calls);
+        g->n_waits = callgraph_waits(b->calls, b->n_calls, n, &w, g->waits);
         return 0;
 }
 
@@ -249,7 +235,7 @@ int plan_graph_new(const struct plan_request *request, const struct call calls[]
         if (r >= 0)
                 r = find_coalitions(&b);
         if (r >= 0)
-                r = explain_latency(&b);
+                r = find_waits(&b);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(graph);

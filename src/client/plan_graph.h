@@ -9,7 +9,8 @@
 
 struct plan_graph {
         struct epoch_graph epoch;
-        double *other_ms;               /* of every service's latency, what the services that it calls report */
+        struct call *waits;             /* callgraph_waits() of its calls */
+        size_t n_waits;
         bool is_cut_short;              /* there was no room for all paths that follow from Calls= */
 };
 

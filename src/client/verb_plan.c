@@ -235,7 +235,6 @@ static void services_from_request(const struct plan_request *request, const stru
                         .need_milli = s->need_milli,
                         .load_milli = s->load_milli,
                         .is_known = true,
-                        .other_ms = graph ? graph->other_ms[i] : 0,
                         .credit = s->credit,
                 };
                 if (plan_service_is_measured(s)) {
@@ -249,6 +248,8 @@ static void services_from_request(const struct plan_request *request, const stru
                         services[i].recent_milli[0] =
                                 isnan(s->quota_milli) ? 0 : (int64_t)floor(s->quota_milli);
         }
+        if (graph)
+                epoch_read_waits(services, request->n_services, graph->waits, graph->n_waits);
 }
 
 /* Everybody is known and nothing is frozen: all members take part, so that their values stand in their

@@ -205,6 +205,95 @@ int callgraph_find_paths(const struct call calls[], size_t n_calls, size_t n,
         return 0;
 }
 
+/* ---- who waits for whom -------------------------------------------------------------------------- */
+
+/* A walk that finds cycles (R. E. Tarjan, Depth-first search and linear graph algorithms, 1972). */
+struct walk {
+        const struct call *calls;
+        struct callgraph_workspace *w;
+        size_t *number;                 /* in which a service was met, from 1; 0: not yet */
+        size_t *low;                    /* the least number that it reaches while that is open */
+        size_t *open;                   /* services whose cycle is not complete */
+        size_t *cycle;                  /* of each service that is done with; else CALLGRAPH_NONE */
+        size_t n_met, n_open, n_done;   /* w->order has who is done with, callees first */
+};
+
+/* Everything that can reach each other is a cycle, or a service alone. */
+static void close_cycle(struct walk *t, size_t root)
+{
+        size_t i;
+
+        do {
+                i = t->open[--t->n_open];
+                t->cycle[i] = root;
+                t->w->order[t->n_done++] = i;
+        } while (i != root);
+}
+
+static void meet(struct walk *t, size_t i, size_t *depth)
+{
+        t->number[i] = t->low[i] = ++t->n_met;
+        t->open[t->n_open++] = i;
+        t->w->at[i] = t->w->head[i];
+        t->w->stack[(*depth)++] = i;
+}
+
+static void walk_from(struct walk *t, size_t root)
+{
+        struct callgraph_workspace *w = t->w;
+        size_t depth = 0;
+
+        meet(t, root, &depth);
+        while (depth > 0) {
+                size_t i = w->stack[depth - 1], callee;
+
+                if (w->at[i] < w->head[i + 1]) {
+                        callee = t->calls[w->edge[w->at[i]++]].callee;
+                        if (t->number[callee] == 0)
+                                meet(t, callee, &depth);
+                        else if (t->cycle[callee] == CALLGRAPH_NONE && t->number[callee] < t->low[i])
+                                t->low[i] = t->number[callee];
+                        continue;
+                }
+                if (t->low[i] == t->number[i])
+                        close_cycle(t, i);
+                depth--;
+                if (depth > 0 && t->low[i] < t->low[w->stack[depth - 1]])
+                        t->low[w->stack[depth - 1]] = t->low[i];
+        }
+}
+
+size_t callgraph_waits(const struct call calls[], size_t n_calls, size_t n, struct callgraph_workspace *w,
+                       struct call ret[])
+{
+        struct walk t = {
+                .calls = calls, .w = w, .number = w->component, .low = w->size, .open = w->next, .cycle = w->block,
+        };
+        size_t *seen_by = w->position, n_waits = 0;
+
+        list_calls(calls, n_calls, n, w);
+        for (size_t i = 0; i < n; i++) {
+                t.number[i] = 0;
+                t.cycle[i] = seen_by[i] = CALLGRAPH_NONE;
+        }
+        for (size_t i = 0; i < n; i++)
+                if (t.number[i] == 0)
+                        walk_from(&t, i);
+        for (size_t k = 0; k < n; k++) {
+                size_t caller = w->order[k];
+
+                for (size_t at = w->head[caller]; at < w->head[caller + 1]; at++) {
+                        const struct call *call = &calls[w->edge[at]];
+
+                        if (t.cycle[call->callee] == t.cycle[caller] || seen_by[call->callee] == caller)
+                                continue;
+                        seen_by[call->callee] = caller;
+                        ret[n_waits++] = *call;
+                }
+        }
+        return n_waits;
+}
+
 /* ---- components --------------------------------------------------------------------------------- */
 
 /* Path halving. */

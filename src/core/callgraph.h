@@ -83,6 +83,21 @@ int callgraph_find_paths(const struct call calls[], size_t n_calls, size_t n,
                          struct callgraph_workspace *w, struct callgraph_paths *ret);
 
 /**
+ * callgraph_waits() - the calls whose answer is waited for
+ * @ret: n_calls entries, in which those are left that are on no cycle
+ *
+ * Among services that call each other, directly or by way of others, everybody would wait for himself, and whose
+ * time is in whose latency cannot be said. Parallel calls become one. In an order in which the calls of a service
+ * come after those of everybody whom it calls: what is summed along them is summed in one pass.
+ *
+ * Cost: O(n + n_calls).
+ *
+ * Return: how many there are.
+ */
+size_t callgraph_waits(const struct call calls[], size_t n_calls, size_t n, struct callgraph_workspace *w,
+                       struct call ret[]);
+
+/**
  * callgraph_components() - who is connected
  * @calls:         every pair connects; for a path of k services k - 1 pairs are enough
  * @ret_component: n entries: 0 .. result - 1 in the order of each one's first service, or CALLGRAPH_NONE for

@@ -59,6 +59,7 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         w->coalition_of = carve(&c, n, sizeof *w->coalition_of);
         w->latency = carve(&c, n, sizeof *w->latency);
         w->slo = carve(&c, n, sizeof *w->slo);
+        w->part_ms = carve(&c, n, sizeof *w->part_ms);
         w->entity_of = carve(&c, n, sizeof *w->entity_of);
         w->entity_target = carve(&c, n, sizeof *w->entity_target);
         w->entity_old = carve(&c, n, sizeof *w->entity_old);
@@ -143,7 +144,7 @@ static bool input_is_sane(const struct epoch_run *e)
                     !(s->latency_ms >= 0) || !isfinite(s->latency_ms) ||
                     !(s->latency_at_milli >= 0) || !isfinite(s->latency_at_milli) ||
                     !(s->other_ms >= 0) || !isfinite(s->other_ms) || !(s->cpu_ms >= 0) ||
-                    !isfinite(s->cpu_ms) || !(fabs(s->credit) <= LEDGER_CREDIT_MAX))
+                    !isfinite(s->cpu_ms) || !(s->work_milli_ms >= 0) || !isfinite(s->work_milli_ms) || !(fabs(s->credit) <= LEDGER_CREDIT_MAX))
                         return false;
         }
         return true;
@@ -478,11 +479,11 @@ static int enforce_all(struct epoch_run *e, const struct enforce_group groups[],
 static struct epoch_decision decision_from(const struct epoch_run *e, size_t i)
 {
         const struct epoch_workspace *w = e->w;
-
-        return (struct epoch_decision) {
+        struct epoch_decision d = {
                 .need_milli = w->need[i],
                 .weight = w->weight[i],
                 .target_ms = w->slo[i].target_ms,
+                .part_ms = w->part_ms[i],
                 .market_milli = w->x[i],
                 .coalition = w->coalition_of[i],
                 .entitlement_milli = w->target[i],
@@ -491,6 +492,9 @@ static struct epoch_decision decision_from(const struct epoch_run *e, size_t i)
                 .alloc_milli = w->next[i],
                 .quota_milli = QUOTA_NONE_MILLI,
         };
+
+        epoch_remember_work(&e->services[i], &d.work_milli_ms, &d.is_work_told);
+        return d;
 }
 
 int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,

@@ -58,7 +58,14 @@ struct epoch_service {
         double latency_at_milli;        /* what it held when that was measured */
         double other_ms;                /* of that, spent in services that it calls */
         double cpu_ms;                  /* CPU of one request; 0: not known */
+        /* filled by epoch_read_waits() */
+        double callees_ms;              /* what those services would take, had each what it needs */
+        double reference_ms;            /* what itself would take, had all what they need; 0: not known */
+        double target_need_milli;       /* what its targets need; 0: nothing would do, or there is none */
         /* remembered */
+        double work_milli_ms;           /* of a request; 0: there was no report yet */
+        bool is_work_told;              /* by a report from above its load; else reports have only bounded it */
+        double part_ms;                 /* of a path's target, without whom it calls; 0: none */
         double credit;                  /* -1..1 */
         int64_t recent_milli[EPOCH_RECENT]; /* allocations, newest first; -1 = had none */
         /* place in the tree of slices */
@@ -104,6 +111,10 @@ struct epoch_decision {
         double need_milli;              /* what it bargained for: its need, less what it yields to the price */
         double weight;                  /* that it bargained with: Weight= and credit */
         double target_ms;               /* that it bargained with: its own, or its part of a path's; 0: none */
+        double part_ms;                 /* its smallest part of a path's target, which may be no stricter than
+                                         * its own; 0: none. The caller carries it to the next epoch */
+        double work_milli_ms;           /* these two as in struct epoch_service; carried likewise */
+        bool is_work_told;
         double market_milli;            /* the market's exact answer */
         size_t coalition;               /* index, or EPOCH_NO_COALITION */
         int64_t entitlement_milli;      /* what it brings into its coalition, in whole milli */
@@ -159,6 +170,7 @@ struct epoch_workspace {
         size_t *coalition_of;
         struct latency_model *latency;
         struct slo *slo;
+        double *part_ms;
         /* players of the gate: formed coalitions, then single services */
         size_t n_entities, n_formed;
         size_t *entity_of;
@@ -182,6 +194,20 @@ void epoch_workspace_init(struct epoch_workspace *w, void *buffer, size_t n, siz
  * no further: else a greedy process outside every section could take what was promised. */
 double epoch_bargained_milli(const struct epoch_rules *rules, const struct epoch_service services[],
                              size_t n);
+
+/**
+ * epoch_read_waits() - what follows from who waits for whom, and what latency targets need
+ * @services: all that is configured, measured and remembered is there; filled are other_ms and those fields that
+ *            say so
+ * @waits:    of callgraph_waits()
+ *
+ * A target, a service's own or its part of a path's, needs the CPU at which the model meets nine tenths of it.
+ * Nothing in that follows from what anybody holds, only from loads and from the work of a request, or
+ * needs and allocations would chase each other (doc/theory.md, The closed loop): so who has a target that includes
+ * its callees' time counts on what they take at their needs. need_milli stays what it was: taking the larger of
+ * the two is the caller's, for whom a need may be given. Cost: O(n + n_waits), no allocation.
+ */
+void epoch_read_waits(struct epoch_service services[], size_t n, const struct call waits[], size_t n_waits);
 
 /**
  * epoch_decide() - the decision of one epoch

@@ -63,13 +63,6 @@ int epoch_read_graph(struct epoch_run *e)
 
 /* ---- latency ----------------------------------------------------------------------------------- */
 
-/* What its latency model counts as load. Who takes whatever is spare would by its use alone be the longest
- * queue of its coalition, and have what the others hold above theirs. */
-static double queueing_milli(const struct epoch_service *s)
-{
-        return s->is_elastic ? fmin(s->load_milli, s->need_milli) : s->load_milli;
-}
-
 static bool is_measured(const struct epoch_service *s)
 {
         return s->is_known && s->latency_ms > 0;
@@ -118,11 +111,15 @@ static void share_out_target(struct epoch_run *e, size_t p)
                 sum += reference_latency(&w->latency[paths->members[k]]);
         for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++) {
                 size_t i = paths->members[k];
-                double part = reference_latency(&w->latency[i]) / sum;
-                double target_ms = w->latency[i].other_ms + e->graph->path[p].target_ms * part;
+                double part_ms = e->graph->path[p].target_ms * reference_latency(&w->latency[i]) / sum;
+                double target_ms = w->latency[i].other_ms + part_ms;
 
-                if (is_measured(&e->services[i]) && target_ms > 0 && isfinite(target_ms) &&
-                    (w->slo[i].target_ms <= 0 || target_ms < w->slo[i].target_ms))
+                if (!is_measured(&e->services[i]) || !(part_ms > 0) || !isfinite(part_ms))
+                        continue;
+                if (w->part_ms[i] <= 0 || part_ms < w->part_ms[i])
+                        w->part_ms[i] = part_ms;
+                target_ms = e->services[i].callees_ms + part_ms;
+                if (w->slo[i].target_ms <= 0 || target_ms < w->slo[i].target_ms)
                         w->slo[i].target_ms = target_ms;
         }
 }
@@ -133,15 +130,15 @@ void epoch_model_latency(struct epoch_run *e)
 
         for (size_t i = 0; i < e->n; i++) {
                 const struct epoch_service *s = &e->services[i];
+                bool is_told;
 
                 w->slo[i] = (struct slo){ .steepness_per_ms = e->rules->sensitivity_per_ms };
+                w->part_ms[i] = 0;
                 /* What is out of all proportion is no measurement. */
-                if (is_measured(s) &&
-                    latency_calibrate(queueing_milli(s), s->other_ms, s->latency_ms, s->latency_at_milli,
-                                      &w->latency[i]) == 0)
+                if (epoch_calibrate(s, &w->latency[i], &is_told))
                         w->slo[i].target_ms = s->target_ms;
                 else
-                        w->latency[i] = latency_from_load(queueing_milli(s), LATENCY_WORK_NOMINAL_MILLI_MS);
+                        w->latency[i] = latency_from_load(epoch_queueing_milli(s), LATENCY_WORK_NOMINAL_MILLI_MS);
         }
         for (size_t c = 0; c < e->graph->n_coalitions; c++) {
                 const struct epoch_coalition *coalition = &e->graph->coalitions[c];
@@ -151,7 +148,7 @@ void epoch_model_latency(struct epoch_run *e)
                         size_t i = member_of(e->graph, coalition, k);
 
                         if (!is_measured(&e->services[i]))
-                                w->latency[i] = latency_from_load(queueing_milli(&e->services[i]), work);
+                                w->latency[i] = latency_from_load(epoch_queueing_milli(&e->services[i]), work);
                 }
         }
         for (size_t p = 0; p < e->graph->paths.n_paths; p++)
@@ -159,6 +156,7 @@ void epoch_model_latency(struct epoch_run *e)
                         share_out_target(e, p);
         for (size_t i = 0; i < e->n; i++) {
                 w->slo[i].latency = w->latency[i];
+                w->slo[i].latency.other_ms = e->services[i].callees_ms;
                 /* What no arithmetic can score says nothing: not a reason to decide nothing for anybody. */
                 if (!slo_is_valid(&w->slo[i]))
                         w->slo[i].target_ms = 0;
@@ -174,11 +172,11 @@ void epoch_model_latency(struct epoch_run *e)
 static double least_of(const struct epoch_run *e, size_t i)
 {
         const struct epoch_service *s = &e->services[i];
-        double least = fmax(e->w->players[i].floor_milli, queueing_milli(s)), meets_target;
+        double least = fmax(e->w->players[i].floor_milli, epoch_queueing_milli(s)), meets_target;
 
         if (!(s->target_ms > 0) || !is_measured(s) || s->is_elastic)
                 return least;
-        meets_target = latency_milli_for(&e->w->latency[i], s->target_ms);
+        meets_target = latency_milli_for(&e->w->slo[i].latency, s->target_ms);
         return isfinite(meets_target) ? fmax(least, meets_target) : least;
 }
 

@@ -37,7 +37,18 @@ struct epoch_run {
  */
 int epoch_read_graph(struct epoch_run *e);
 
-/* Latency models and targets. Fills w->latency and w->slo, which is valid for everybody. */
+/* What its latency model counts as load. Who takes whatever is spare would by its use alone be the longest
+ * queue of its coalition, and have what the others hold above theirs. */
+double epoch_queueing_milli(const struct epoch_service *s);
+
+/* The model that its report gives, with what earlier reports told of the work of a request. Return: false where
+ * no model follows, outputs are untouched then. */
+bool epoch_calibrate(const struct epoch_service *s, struct latency_model *ret, bool *ret_is_told);
+
+/* What is known of that work from now on. */
+void epoch_remember_work(const struct epoch_service *s, double *ret_work_milli_ms, bool *ret_is_told);
+
+/* Latency models and targets. Fills w->latency, w->part_ms and w->slo, which is valid for everybody. */
 void epoch_model_latency(struct epoch_run *e);
 
 /* Plans every coalition at the market's allocation (w->x), values some of them in their turn, and says

@@ -2,7 +2,6 @@
 
 #include "daemon/decide.h"
 
-#include "core/slo.h"
 #include "daemon/actuate.h"
 #include "daemon/credits.h"
 #include "daemon/manager_bus.h"
@@ -290,34 +289,6 @@ static void estimate_all(struct daemon *d)
         }
 }
 
-/* Its own, or its part of a path's. Parts are those of the last epoch: they depend on loads and reports
- * alone, so nothing runs in a circle. */
-static double target_of(const struct service *s, const struct epoch_service *in)
-{
-        double last_ms = s->has_decision ? s->decision.target_ms : 0;
-
-        return last_ms > 0 && (in->target_ms <= 0 || last_ms < in->target_ms) ? last_ms : in->target_ms;
-}
-
-/* What its load needs may be too little for its target: a queue needs room. */
-static void raise_need_for_target(struct service *s, const struct epoch_service *in, double sensitivity_per_ms)
-{
-        double most_milli = fmin(in->max_milli, in->bound_milli), need_milli;
-        struct slo slo = {
-                .target_ms = target_of(s, in),
-                .steepness_per_ms = sensitivity_per_ms,
-        };
-
-        if (slo.target_ms <= 0 || in->latency_ms <= 0 || !s->estimate.is_known || s->estimate.is_elastic ||
-            latency_calibrate(in->load_milli, in->other_ms, in->latency_ms, in->latency_at_milli, &slo.latency) < 0)
-                return;
-        need_milli = fmin(slo_need_milli(&slo), most_milli);
-        if (need_milli <= s->estimate.need_milli)
-                return;
-        s->estimate.need_milli = need_milli;
-        s->estimate.reason = DEMAND_LATENCY_TARGET;
-}
-
 static void gather_players(struct daemon *d)
 {
         d->n_players = 0;
@@ -338,6 +309,7 @@ static void gather_players(struct daemon *d)
                         .weight = s->config->weight,
                         .target_ms = s->config->latency_target_usec / USEC_PER_MS,
                         .elasticity = s->config->elasticity,
+                        .need_milli = fmin(s->estimate.need_milli, 1e12),
                         .load_milli = s->estimate.load_milli,
                         .hardship = s->estimate.hardship,
                         .is_elastic = s->estimate.is_elastic,
@@ -346,6 +318,9 @@ static void gather_players(struct daemon *d)
                         .latency_ms = report_latency_ms(s),
                         .latency_at_milli = fmax(0, s->report.at_milli),
                         .cpu_ms = report_cpu_ms(s),
+                        .work_milli_ms = s->has_decision ? s->decision.work_milli_ms : 0,
+                        .is_work_told = s->has_decision && s->decision.is_work_told,
+                        .part_ms = s->has_decision ? s->decision.part_ms : 0,
                         .credit = s->credit,
                         .group = s->group,
                 };
@@ -354,22 +329,21 @@ static void gather_players(struct daemon *d)
         }
 }
 
-/* What needs to know the others: who calls whom, and how long that takes. */
-static void complete_players(struct daemon *d)
+/* What its load needs may be too little for its target: a queue needs room. */
+static void raise_needs(struct daemon *d)
 {
-        size_t n_calls;
-        const struct call *calls = graph_calls(d->calls, &n_calls);
+        size_t n_waits;
+        const struct call *waits = graph_waits(d->calls, &n_waits);
 
-        /* A reported latency is what callers see: that of the services it calls is in it. */
-        for (size_t k = 0; k < n_calls; k++)
-                if (d->inputs[calls[k].caller].latency_ms > 0)
-                        d->inputs[calls[k].caller].other_ms += d->inputs[calls[k].callee].latency_ms;
+        epoch_read_waits(d->inputs, d->n_players, waits, n_waits);
         for (size_t i = 0; i < d->n_players; i++) {
                 struct service *s = d->players[i];
                 struct epoch_service *in = &d->inputs[i];
 
-                raise_need_for_target(s, in, d->config->sensitivity_per_ms);
-                in->need_milli = fmin(s->estimate.need_milli, 1e12);
+                if (!s->estimate.is_known || in->target_need_milli <= in->need_milli)
+                        continue;
+                in->need_milli = s->estimate.need_milli = in->target_need_milli;
+                s->estimate.reason = DEMAND_LATENCY_TARGET;
         }
 }
 
@@ -507,7 +481,7 @@ static void run_epoch(struct daemon *d)
         if (r < 0)
                 goto fail;
         d->has_new_paths |= r > 0;
-        complete_players(d);
+        raise_needs(d);
 
         rules = (struct epoch_rules){
                 .capacity_milli = d->capacity_milli,

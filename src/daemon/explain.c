@@ -123,6 +123,9 @@ static void say_demand(json_object *out, const struct service *s)
                 say(out, "Its use alone would prove less need, but it answered in %s while it held %s, and its target is %s: with %s, by the model, it answers in nine tenths of that, so that is its need.",
                     MS(s->input.latency_ms), CPU(s->input.latency_at_milli), MS(s->decision.target_ms),
                     CPU(e->need_milli));
+                if (s->input.callees_ms > 0 && s->input.target_ms > 0)
+                        say(out, "That counts on %s in the services that it calls, which is what they take at their own needs.",
+                            MS(s->input.callees_ms));
                 break;
         case DEMAND_AT_MAX:
                 say(out, "It wants more than it may have; its need is cut to %s (Max=, or a quota set by an administrator).",
@@ -219,6 +222,9 @@ static void say_latency(json_object *out, const struct service *s)
                 say(out, "Of that, %s are spent in the services that it calls, as they report%s.",
                     MS(s->decision.latency.other_ms),
                     s->decision.latency.other_ms < s->input.other_ms ? " more than that; a tenth at least is taken to be its own" : "");
+        if (s->input.latency_ms > 0 && s->input.work_milli_ms > 0 &&
+            m->work_milli_ms == s->input.work_milli_ms)
+                say(out, "What a request takes of its CPU is known from earlier reports: this one tells more of a queue, or of others, than of requests.");
         if (s->config->latency_target_usec > 0 && s->input.latency_ms <= 0)
                 say(out, "It has a latency target but no fresh report of its latency: it bargains by its load alone (ReportLatency, coallocctl report-latency).");
         if (s->input.latency_ms > 0 || s->decision.importance > 0)
@@ -296,7 +302,7 @@ static bool shares_path(const struct daemon *d, const struct service *s)
 static void say_paths(json_object *out, const struct daemon *d, const struct service *s)
 {
         const struct epoch_graph *g = coalitions_graph(d);
-        double target_ms = s->decision.target_ms, other_ms = s->decision.latency.other_ms;
+        double target_ms = s->decision.target_ms;
         bool has_target = false;
 
         for (size_t i = 0; i < g->paths.n_paths; i++) {
@@ -324,9 +330,9 @@ static void say_paths(json_object *out, const struct daemon *d, const struct ser
                 return;
         if (target_ms == s->input.target_ms)
                 say(out, "Its own target is stricter than that: %s (LatencyTargetSec=).", MS(target_ms));
-        else if (other_ms > 0)
-                say(out, "Its smallest part is %s; with the %s in services that it calls that makes a target of %s.",
-                    MS(target_ms - other_ms), MS(other_ms), MS(target_ms));
+        else if (s->input.callees_ms > 0)
+                say(out, "Its smallest part is %s; with the %s that the services that it calls take at their own needs that makes a target of %s.",
+                    MS(s->decision.part_ms), MS(s->input.callees_ms), MS(target_ms));
         else
                 say(out, "Its smallest part, and its target therefore, is %s.", MS(target_ms));
 }

@@ -20,6 +20,8 @@ struct graph {
         char **path_names;
         struct call *calls;
         size_t n_calls;
+        struct call *waits;             /* of the calls */
+        size_t n_waits;
 
         /* coalitions */
         size_t size_max;                /* 1: none */
@@ -46,6 +48,7 @@ static void clear(struct graph *g)
         free(g->epoch.coalitions);
         free(g->epoch.members);
         free(g->calls);
+        free(g->waits);
         free(g->block);
         *g = (struct graph){ 0 };
 }
@@ -73,6 +76,12 @@ const struct call *graph_calls(const struct graph *g, size_t *ret_n_calls)
 {
         *ret_n_calls = g->n_calls;
         return g->calls;
+}
+
+const struct call *graph_waits(const struct graph *g, size_t *ret_n_waits)
+{
+        *ret_n_waits = g->n_waits;
+        return g->waits;
 }
 
 /* ---- has anything changed? ------------------------------------------------------------------------ */
@@ -584,6 +593,19 @@ static int merge_calls(struct graph *g, size_t n)
         return 0;
 }
 
+static int find_waits(struct graph *g, size_t n)
+{
+        _cleanup_free_ void *buffer = malloc(callgraph_workspace_size(n, g->n_calls));
+        struct callgraph_workspace w;
+
+        g->waits = calloc(g->n_calls + 1, sizeof *g->waits);
+        if (!buffer || !g->waits)
+                return -ENOMEM;
+        callgraph_workspace_init(&w, buffer, n, g->n_calls);
+        g->n_waits = callgraph_waits(g->calls, g->n_calls, n, &w, g->waits);
+        return 0;
+}
+
 /* ---- coalitions ----------------------------------------------------------------------------------- */
 
 static int by_id(const void *a, const void *b)
@@ -688,7 +710,9 @@ static int build_paths(struct builder *b)
         for (size_t i = 0; i < b->n; i++)
                 b->star_seen[i] = NONE;
         r = b->config->n_paths > 0 ? add_declared_paths(b) : add_paths_of_calls(b);
-        return r < 0 ? r : merge_calls(b->graph, b->n);
+        if (r >= 0)
+                r = merge_calls(b->graph, b->n);
+        return r < 0 ? r : find_waits(b->graph, b->n);
 }
 
 static int build(struct graph *g, const struct config *config, const struct graph_player players[],

@@ -60,3 +60,5 @@ struct epoch_graph *graph_epoch(struct graph *g);
 const char *const *graph_path_names(const struct graph *g);
 /* Who calls whom, each pair once, with the weight of the paths that the call is on; as long valid. */
 const struct call *graph_calls(const struct graph *g, size_t *ret_n_calls);
+/* Who waits for whom: callgraph_waits() of these; as long valid. */
+const struct call *graph_waits(const struct graph *g, size_t *ret_n_waits);

@@ -124,6 +124,9 @@ static inline void epoch_fixture_take_over(struct epoch_fixture *f)
                         s->recent_milli[age] = s->recent_milli[age - 1];
                 s->recent_milli[0] = f->decisions[i].alloc_milli;
                 s->credit = f->decisions[i].credit;
+                s->work_milli_ms = f->decisions[i].work_milli_ms;
+                s->is_work_told = f->decisions[i].is_work_told;
+                s->part_ms = f->decisions[i].part_ms;
         }
 }
 

@@ -109,6 +109,48 @@ def load_of(s):
     return float(s.get("load_milli", s.get("need_milli", s.get("baseline_milli", 0)) / 1.15))
 
 
+def waits_of(calls):
+    """Callees of everybody whose answer is waited for: not those from whom calls lead back."""
+    reaches = {}
+    for a, b in calls:
+        reaches.setdefault(a, set()).add(b)
+    for _ in range(len(calls)):
+        for i in reaches:
+            reaches[i] |= set().union(*(reaches.get(j, set()) for j in reaches[i]))
+    return {a: sorted(j for i, j in calls if i == a and a not in reaches.get(j, set())) for a, _ in calls}
+
+
+def at_needs_of(q, calls, models):
+    """What everybody's callees take, had all of them what they need, by recursion."""
+    waits = waits_of(calls)
+
+    def callees(i):
+        return sum(whole(j) for j in waits.get(i, []))
+
+    def whole(i):
+        if not is_measured(q["services"][i]):
+            return 0.0
+        target, load = q["services"][i].get("latency_target_ms") or 0, models[i].load
+        need = 1.15 * load
+        if target:
+            planned = Latency(load, models[i].work, callees(i))
+            most = float(q["services"][i].get("max_milli", q["capacity_milli"]))
+            if planned.other < 0.9 * target:
+                low, high = 0.0, 1e15
+                for _ in range(200):
+                    middle = (low + high) / 2
+                    low, high = (low, middle) if planned.at(middle) <= 0.9 * target else (middle, high)
+                need = max(need, min(high, most))
+        return callees(i) + models[i].own(need)
+
+    return [callees(i) for i in range(len(models))]
+
+
+def planned_of(models, at_needs):
+    """Those by which targets are judged."""
+    return [Latency(m.load, m.work, other) for m, other in zip(models, at_needs)]
+
+
 def models_of(q, calls, coalition_of):
     """A latency model for everybody. Who has no report of its own works as much as those of its coalition
     who have one do in the mean."""
@@ -116,7 +158,7 @@ def models_of(q, calls, coalition_of):
     models = []
     for i, s in enumerate(services):
         if is_measured(s):
-            callees = sorted(j for a, j in calls if a == i and is_measured(services[j]))
+            callees = [j for j in waits_of(calls).get(i, []) if is_measured(services[j])]
             models.append(Latency.measured(load_of(s), sum(services[j]["latency_ms"] for j in callees),
                                            s["latency_ms"], int(s["quota_milli"])))
         else:

@@ -364,13 +364,14 @@ def judge_game(q, a):
     _, _, price, x, _ = exact(q, weights)
     coalition_of, wrong = check_blocks(q, a, calls)
     models = games.models_of(q, calls, coalition_of)
-    targets = games.targets_of(q, paths, models)
+    planned = games.planned_of(models, games.at_needs_of(q, calls, models))
+    targets = games.targets_of(q, paths, planned)
     x = [float(v) for v in x]
     price = None if price is None else float(price)
     capacity = q["capacity_milli"] - q.get("reserve_milli", 0)
     if tier == "congested" and any(t is not None for t in targets) and price is not None:
         lower, upper = ([float(v) for v in level] for level in levels[2:4])
-        share, log_price = games.bargain(lower, upper, [float(w) for w in weights], capacity - sum(lower), models,
+        share, log_price = games.bargain(lower, upper, [float(w) for w in weights], capacity - sum(lower), planned,
                                      targets, q.get("sensitivity_per_ms", 0.1))
         x = [l + s for l, s in zip(lower, share)]
         price = math.exp(log_price)
@@ -416,7 +417,7 @@ def judge_game(q, a):
         importance = [sum(w for on_path, w, _ in paths if i in on_path) for i in members]
         # Nobody gives what its own load, or its own target, needs.
         least = [min(e, max(float(levels[1][i]), models[i].load,
-                            games.target_milli(services[i], models[i]))) for e, i in zip(held, members)]
+                            games.target_milli(services[i], planned[i]))) for e, i in zip(held, members)]
         most = [max(e, float(levels[4][i])) for e, i in zip(held, members)]
         game = games.Game([models[i] for i in members], importance, held, least, most)
         wrong += check_value(q, a, k, game, members)

@@ -262,6 +262,55 @@ START_TEST(one_search_is_made_however_small_the_budget)
 }
 END_TEST
 
+/* Who waits for whom as text: "ab bc". */
+static const char *waited(size_t n)
+{
+        static char text[1024];
+        struct call waits[256];
+        size_t n_waits = callgraph_waits(f.calls, f.n_calls, n, &f.w, waits);
+        char *to = text;
+
+        for (size_t k = 0; k < n_waits; k++) {
+                if (k > 0)
+                        *to++ = ' ';
+                *to++ = (char)('a' + waits[k].caller);
+                *to++ = (char)('a' + waits[k].callee);
+        }
+        *to = '\0';
+        return text;
+}
+
+START_TEST(who_is_called_stands_before_who_waits_for_him)
+{
+        draw("ab bc ad dc");
+        ck_assert_str_eq(waited(4), "bc dc ab ad");
+        draw("dc cb ba");
+        ck_assert_str_eq(waited(4), "ba cb dc");
+}
+END_TEST
+
+START_TEST(nobody_waits_for_himself)
+{
+        draw("ab bc cb aa");
+        ck_assert_str_eq(waited(3), "ab");
+        /* Two paths in opposite orders. */
+        draw("ba ab");
+        ck_assert_str_eq(waited(2), "");
+        /* Two cycles that share a service are one; who calls into it and whom it calls are none of it. */
+        draw("ab bc cd db ce ec ef ga");
+        ck_assert_str_eq(waited(7), "ef ab ga");
+}
+END_TEST
+
+START_TEST(parallel_calls_are_waited_for_once)
+{
+        draw("ab2 ab3 bc bc");
+        ck_assert_str_eq(waited(3), "bc ab");
+        draw("");
+        ck_assert_str_eq(waited(3), "");
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("callgraph");
@@ -277,6 +326,13 @@ int main(void)
         tcase_add_test(t, without_calls_there_are_no_paths);
         tcase_add_test(t, where_room_ends_the_first_paths_are_there_and_whole);
         tcase_add_test(t, a_call_of_a_service_that_is_not_there_is_refused);
+        suite_add_tcase(s, t);
+
+        t = tcase_create("waits");
+        tcase_add_checked_fixture(t, set_up, tear_down);
+        tcase_add_test(t, who_is_called_stands_before_who_waits_for_him);
+        tcase_add_test(t, nobody_waits_for_himself);
+        tcase_add_test(t, parallel_calls_are_waited_for_once);
         suite_add_tcase(s, t);
 
         t = tcase_create("coalitions");

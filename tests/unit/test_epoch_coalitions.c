@@ -402,6 +402,111 @@ START_TEST(time_spent_in_called_services_is_not_put_down_to_the_caller)
 }
 END_TEST
 
+/* Its queue has grown for who knows how long: the report bounds what a request takes, no more. */
+START_TEST(what_a_request_takes_is_learned_above_the_load_and_kept_below_it)
+{
+        struct epoch_fixture f;
+        struct epoch_service *s = &f.services[0];
+        double work;
+
+        crowded_path(&f);
+        s->load_milli = 400;
+        measured(s, 20, 500);
+        epoch_fixture_pass(&f);
+        work = 20 * (500 - 400);
+        ck_assert_double_eq_tol(s->work_milli_ms, work, 1e-9);
+        ck_assert(s->is_work_told);
+
+        measured(s, 60000, 390);
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, work, 1e-9);
+        ck_assert_double_eq_tol(f.decisions[0].latency.work_milli_ms, work, 1e-9);
+
+        /* A queue is not gone when overload ends. */
+        s->recent_milli[0] = 500;
+        s->recent_milli[EPOCH_RECENT - 1] = 390;
+        measured(s, 60000, 500);
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, work, 1e-9);
+        for (size_t age = 0; age < EPOCH_RECENT; age++)
+                s->recent_milli[age] = 500;
+        measured(s, 30, 500);
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, 1.5 * work, 1e-9);
+}
+END_TEST
+
+START_TEST(overload_and_waiting_bound_what_a_request_takes_where_nothing_else_is_known)
+{
+        struct epoch_fixture f;
+        struct epoch_service *s = &f.services[0];
+
+        crowded_path(&f);
+        s->load_milli = 400;
+        measured(s, 1000, 390);
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, 1000 * latency_margin(400), 1e-9);
+        ck_assert(!s->is_work_told);
+        measured(s, 5000, 390);
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, 1000 * latency_margin(400), 1e-9);
+
+        /* All but 2 of its 50 ms are others': a tenth is the most that may be its own. */
+        for (size_t age = 0; age < EPOCH_RECENT; age++)
+                s->recent_milli[age] = 500;
+        measured(s, 50, 500);
+        s->other_ms = 48;
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, 5 * 100, 1e-9);
+        for (size_t age = 0; age < EPOCH_RECENT; age++)
+                s->recent_milli[age] = 500;
+        measured(s, 1000, 500);
+        s->other_ms = 998;
+        epoch_fixture_pass(&f);
+        ck_assert_double_eq_tol(s->work_milli_ms, 5 * 100, 1e-9);
+        ck_assert(!s->is_work_told);
+}
+END_TEST
+
+START_TEST(a_target_needs_the_cpu_at_which_nine_tenths_of_it_are_met)
+{
+        static const struct call waits[] = { { 0, 1, 1 } };
+        struct epoch_fixture f;
+        struct epoch_service *s = f.services;
+
+        crowded_path(&f);
+        s[0].load_milli = 400;
+        measured(&s[0], 50, 500);
+        s[0].target_ms = 40;
+        epoch_read_waits(s, 2, NULL, 0);
+        ck_assert_double_eq_tol(s[0].target_need_milli, 400 + 50 * 100 / 36.0, 1e-9);
+        s[0].part_ms = 10;
+        epoch_read_waits(s, 2, NULL, 0);
+        ck_assert_double_eq_tol(s[0].target_need_milli, 400 + 50 * 100 / 9.0, 1e-9);
+        s[0].part_ms = 0;
+        s[0].is_elastic = true;
+        epoch_read_waits(s, 2, NULL, 0);
+        ck_assert_double_eq(s[0].target_need_milli, 0);
+        s[0].is_elastic = false;
+
+        /* What it waits for counts as that takes at its need, 1.15 of its load, whatever it held. */
+        s[1].load_milli = 200;
+        for (int k = 0; k < 2; k++) {
+                measured(&s[1], k > 0 ? 15 : 3, k > 0 ? 220 : 300);
+                epoch_read_waits(s, 2, waits, 1);
+                ck_assert_double_eq_tol(s[1].reference_ms, 10, 1e-9);
+                ck_assert_double_eq_tol(s[0].callees_ms, 10, 1e-9);
+                ck_assert_double_eq(s[0].other_ms, s[1].latency_ms);
+                ck_assert_double_eq_tol(s[0].target_need_milli,
+                                        400 + (50 - s[1].latency_ms) * 100 / (36 - 10), 1e-9);
+        }
+        /* Callees that take all of it at their needs leave nothing to ask for. */
+        s[0].target_ms = 11;
+        epoch_read_waits(s, 2, waits, 1);
+        ck_assert_double_eq(s[0].target_need_milli, 0);
+}
+END_TEST
+
 START_TEST(a_latency_out_of_all_proportion_counts_as_none)
 {
         struct epoch_fixture f, without;
@@ -681,6 +786,9 @@ static Suite *suite(void)
         tcase_add_test(targets, the_part_of_a_path_target_does_not_follow_what_its_service_holds);
         tcase_add_test(targets, nobody_gives_what_its_own_target_needs);
         tcase_add_test(targets, time_spent_in_called_services_is_not_put_down_to_the_caller);
+        tcase_add_test(targets, what_a_request_takes_is_learned_above_the_load_and_kept_below_it);
+        tcase_add_test(targets, overload_and_waiting_bound_what_a_request_takes_where_nothing_else_is_known);
+        tcase_add_test(targets, a_target_needs_the_cpu_at_which_nine_tenths_of_it_are_met);
         tcase_add_test(targets, a_latency_out_of_all_proportion_counts_as_none);
         tcase_add_test(targets, a_target_out_of_all_proportion_counts_as_none);
         tcase_add_test(targets, too_few_iterations_leave_the_state_as_it_was);
