@@ -180,6 +180,13 @@ double demand_track_peak(double peak, double observed, bool held, double elapsed
                                                                 : LOAD_HALF_LIFE_USEC));
 }
 
+double demand_track_unmanaged(double load_milli, double use_mean_milli, double host_idle_share,
+                              double elapsed_usec)
+{
+        return demand_track_peak(load_milli, use_mean_milli, host_idle_share < HOST_FULL_IDLE_SHARE,
+                                 elapsed_usec);
+}
+
 /* ---- use above the allocation -------------------------------------------------------------------- */
 
 /* What can be said of the epoch before load is judged. */

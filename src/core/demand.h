@@ -144,6 +144,13 @@ void demand_estimate(struct demand_state *s, const struct demand_context *c,
 
 const char *demand_reason_to_string(enum demand_reason r);
 
-/* A peak that rises at once and falls with a half-life: load of the unmanaged part of the host.
+/* A peak that rises at once and falls with a half-life.
  * @held: something keeps the observed value down, so it decays with the slow half-life. */
 double demand_track_peak(double peak, double observed, bool held, double elapsed_usec);
+
+/* The load of everything unmanaged, by the same rule: on a full host its use is not its load. Full is said of
+ * idle CPU; pressure has no value that means it. Its bursts do not count but what they mean in an epoch:
+ * they are what Reserve= is for. A daemon-reload of a few seconds, held as a peak on a host that a batch job
+ * keeps full, would take CPU from everybody for half an hour. */
+double demand_track_unmanaged(double load_milli, double use_mean_milli, double host_idle_share,
+                              double elapsed_usec);

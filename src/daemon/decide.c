@@ -34,7 +34,6 @@ static void measure_host(struct daemon *d)
                 .max_milli = INFINITY,
         };
         struct demand_estimate unmanaged;
-        bool is_full;
 
         if (!d->has_host_counters)
                 return;
@@ -55,15 +54,11 @@ static void measure_host(struct daemon *d)
         if (d->config->capacity.is_set)
                 d->capacity_milli = fmin(total_milli, milli_from_usec(d->config->capacity.usec_per_sec));
 
-        /* What is unmanaged is held to the same standard: on a full host its use is not its load. But
-         * its bursts are what Reserve= is for: a daemon-reload of a few seconds, held as a peak on a
-         * host that a batch job keeps full, would take CPU from everybody for half an hour. */
-        is_full = d->host_idle_share < 0.05;
         demand_estimate(&d->unmanaged, &c, &unmanaged);
         if (unmanaged.is_known)
-                d->unmanaged_load_milli = demand_track_peak(d->unmanaged_load_milli,
-                                                            unmanaged.use_mean_milli, is_full,
-                                                            d->config->epoch_usec);
+                d->unmanaged_load_milli = demand_track_unmanaged(d->unmanaged_load_milli,
+                                                                 unmanaged.use_mean_milli,
+                                                                 d->host_idle_share, d->config->epoch_usec);
 }
 
 /* CPUs came or went: amounts in %host mean something else now. */

@@ -283,6 +283,40 @@ START_TEST(stall_raises_need_only_above_the_own_baseline)
 }
 END_TEST
 
+/* 15 to 45 % is what healthy chains show; more threads than CPUs show all of it. */
+START_TEST(no_value_of_stall_means_contention_where_it_is_usual)
+{
+        static const double usual[] = { 0.05, 0.15, 0.45, 0.95 };
+
+        for (int k = 0; k < 4; k++) {
+                struct subject t = subject_new();
+                struct behaviour b = { .use_milli = 400, .stall = usual[k] };
+
+                t.context.allocation_milli = 500;
+                t.context.host_idle_share = 0;
+                epochs_pass(&t, &b, 10);
+                ck_assert_double_eq_tol(t.estimate.need_milli, DEMAND_MARGIN * 400, 1e-6);
+                ck_assert_double_eq(t.estimate.hardship, 0);
+                ck_assert_int_eq(t.estimate.reason, DEMAND_LOAD);
+        }
+}
+END_TEST
+
+START_TEST(the_stall_baseline_rises_slowly_and_a_throttled_unit_teaches_it_nothing)
+{
+        struct subject t = subject_new();
+        struct behaviour throttled = { .use_milli = 400, .stall = 0.9, .throttled_ratio = 0.1, .throttled_share = 0.1 };
+
+        epochs_pass(&t, use(400), 4);
+        epochs_pass(&t, &throttled, 40);
+        ck_assert_double_eq_tol(t.estimate.stall_baseline, 0.2, 1e-6);
+        ck_assert_double_eq_tol(t.estimate.hardship, 0.1, 1e-6);
+        (void)epoch_passes(&t, &(struct behaviour){ .use_milli = 400, .stall = 0.9 });
+        ck_assert_double_gt(t.estimate.stall_baseline, 0.2);
+        ck_assert_double_le(t.estimate.stall_baseline, 0.2 + 0.02);
+}
+END_TEST
+
 START_TEST(stall_raises_need_by_at_most_fifteen_percent)
 {
         struct subject t = subject_new();
@@ -1093,6 +1127,8 @@ static Suite *suite(void)
         tcase_add_test(one, fewer_than_ten_periods_say_nothing_of_throttling);
         tcase_add_test(one, a_sample_with_an_own_write_tells_nothing_of_throttling);
         tcase_add_test(one, stall_raises_need_only_above_the_own_baseline);
+        tcase_add_test(one, no_value_of_stall_means_contention_where_it_is_usual);
+        tcase_add_test(one, the_stall_baseline_rises_slowly_and_a_throttled_unit_teaches_it_nothing);
         tcase_add_test(one, stall_raises_need_by_at_most_fifteen_percent);
         tcase_add_test(one, stall_that_never_ends_stops_being_news);
         tcase_add_test(one, time_throttled_is_not_contention);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A host under control, honest about what the kernel shows and what it hides: services with requests that come
+ * at random, the fair scheduler, ceilings per period of 100 ms, and the counters that are read of them.
+ *
+ *  usage           what ran; what is offered shows nowhere
+ *  nr_throttled    periods in which the ceiling was reached with work left
+ *  PSI some        time in which somebody waited: for a CPU, and while throttled, because a throttled task stays
+ *                  runnable; and a share of the time even in health
+ *
+ * Epochs are decided as the daemon does: demand_observe() each second, demand_estimate(), epoch_decide() with what
+ * enforce makes of it. A test may put another estimator in between. */
+
+#include "core/demand.h"
+#include "core/waterfill.h"
+#include "lib/epoch_fixture.h"
+
+#define PLANT_MAX 8
+#define PLANT_PERIODS_PER_SEC 10
+#define PLANT_EPOCH_SEC 15
+/* CPU of one request: 5 ms, so that arrivals in a period vary as those of real services do. */
+#define PLANT_REQUEST_MILLI 50.0 /* over a period of 100 ms */
+/* Who is not served for so long goes away. */
+#define PLANT_PATIENCE_SEC 2.0
+
+struct plant_service {
+        double offered_milli;
+        bool is_hog;                    /* always has more to do */
+        double healthy_stall;           /* share of time, alone on the host */
+        /* the world's */
+        double queue_milli;             /* of work left, in milli over a period */
+        double quota_milli;             /* INFINITY: none */
+        double weight;
+        struct unit_counters counters;
+        bool was_written;
+        double use_milli;               /* mean of the last epoch */
+        /* the controller's */
+        struct demand_state demand;
+        struct demand_estimate estimate;
+        double need_milli, load_milli;  /* what the estimator made of it */
+};
+
+struct plant {
+        struct epoch_fixture f;
+        struct testing_random random;
+        struct plant_service s[PLANT_MAX];      /* in step with f.services */
+        struct plant_service unmanaged;
+        double unmanaged_load_milli;
+        double idle_share;
+        /* Replaces what was estimated of a service; NULL: nothing does. */
+        void (*estimator)(struct plant *, size_t i);
+        bool holds_unmanaged;           /* load of what is unmanaged, as the daemon does */
+};
+
+static inline void plant_init(struct plant *p, enum enforce enforce, double capacity_milli, uint64_t seed)
+{
+        *p = (struct plant){ .random = { seed }, .holds_unmanaged = true };
+        epoch_fixture_init(&p->f);
+        p->f.rules.enforce = enforce;
+        p->f.rules.capacity_milli = capacity_milli;
+        p->f.rules.reserve_milli = capacity_milli / 10;
+        p->unmanaged = (struct plant_service){ .weight = 100, .quota_milli = INFINITY, .healthy_stall = 0.1 };
+}
+
+static inline struct plant_service *plant_add(struct plant *p, double offered_milli, double weight)
+{
+        size_t i = p->f.n;
+
+        epoch_fixture_add(&p->f, 0, 0)->weight = weight;
+        p->s[i] = (struct plant_service){
+                .offered_milli = offered_milli,
+                .healthy_stall = 0.2,
+                .quota_milli = INFINITY,
+                .weight = 100,
+                .counters = { .at_usec = 1, .has_bandwidth = true, .has_pressure = true },
+        };
+        (void)demand_observe(&p->s[i].demand, &p->s[i].counters, false);
+        return &p->s[i];
+}
+
+static inline struct plant_service *plant_add_hog(struct plant *p, double weight)
+{
+        struct plant_service *s = plant_add(p, 0, weight);
+
+        s->is_hog = true;
+        s->healthy_stall = 0.9;
+        return s;
+}
+
+/* Knuth's; means are small. */
+static inline double plant_arrivals(struct testing_random *r, double mean)
+{
+        double limit = exp(-mean), product = testing_random_double(r, 0, 1);
+        int n = 0;
+
+        while (product > limit) {
+                product *= testing_random_double(r, 0, 1);
+                n++;
+        }
+        return n;
+}
+
+static inline void plant_arrive(struct plant *p, struct plant_service *s)
+{
+        double most_milli = s->offered_milli * PLANT_PATIENCE_SEC * PLANT_PERIODS_PER_SEC;
+
+        if (s->is_hog) {
+                s->queue_milli = 10 * p->f.rules.capacity_milli;
+                return;
+        }
+        s->queue_milli += PLANT_REQUEST_MILLI * plant_arrivals(&p->random, s->offered_milli / PLANT_REQUEST_MILLI);
+        s->queue_milli = fmin(s->queue_milli, fmax(most_milli, PLANT_REQUEST_MILLI));
+}
+
+/* What ran for a period becomes counters. @busy_share: of the host. */
+static inline void plant_account(struct plant *p, struct plant_service *s, double ran_milli, double busy_share)
+{
+        const double period_usec = 1e6 / PLANT_PERIODS_PER_SEC;
+        double left_milli = s->queue_milli - ran_milli, throttled = 0, waiting;
+        bool is_throttled = left_milli > 1e-9 && ran_milli >= s->quota_milli - 1e-9;
+
+        /* It runs on all CPUs until the ceiling is reached, and waits for the rest of the period. */
+        if (is_throttled)
+                throttled = fmax(0, 1 - s->quota_milli / fmin(s->queue_milli, p->f.rules.capacity_milli));
+        waiting = left_milli > 1e-9 && !is_throttled ? 1 : s->healthy_stall * (0.5 + 0.5 * busy_share);
+        s->queue_milli = left_milli;
+        s->use_milli += ran_milli / (PLANT_PERIODS_PER_SEC * PLANT_EPOCH_SEC);
+        s->counters.usage_usec += (uint64_t)lround(ran_milli * USEC_PER_MILLI / PLANT_PERIODS_PER_SEC);
+        s->counters.stalled_usec += (uint64_t)lround((throttled + (1 - throttled) * waiting) * period_usec);
+        s->counters.at_usec += (uint64_t)period_usec;
+        if (isfinite(s->quota_milli)) {
+                s->counters.nr_periods++;
+                s->counters.nr_throttled += is_throttled;
+                s->counters.throttled_usec += (uint64_t)lround(throttled * period_usec);
+        }
+}
+
+/* One period. Return: what ran of it all. */
+static inline double plant_period(struct plant *p)
+{
+        double bound[PLANT_MAX + 1], weight[PLANT_MAX + 1], share[PLANT_MAX + 1], theta, busy = 0;
+        size_t order[PLANT_MAX + 1], n = p->f.n;
+
+        for (size_t i = 0; i <= n; i++) {
+                struct plant_service *s = i < n ? &p->s[i] : &p->unmanaged;
+
+                plant_arrive(p, s);
+                bound[i] = fmin(s->queue_milli, s->quota_milli);
+                weight[i] = s->weight;
+        }
+        ck_assert_int_eq(waterfill_solve(bound, weight, n + 1, p->f.rules.capacity_milli, order, share, &theta), 0);
+        for (size_t i = 0; i <= n; i++)
+                busy += share[i];
+        for (size_t i = 0; i <= n; i++)
+                plant_account(p, i < n ? &p->s[i] : &p->unmanaged, share[i], busy / p->f.rules.capacity_milli);
+        return busy;
+}
+
+static inline void plant_estimate(struct plant *p, size_t i)
+{
+        struct plant_service *s = &p->s[i];
+        const struct epoch_service *e = &p->f.services[i];
+        const struct epoch_rules *rules = &p->f.rules;
+        double weight_sum = 0;
+        struct demand_context c = {
+                .epoch_usec = PLANT_EPOCH_SEC * 1e6,
+                .sample_interval_usec = 1e6,
+                .allocation_milli = (double)e->recent_milli[0],
+                .quota_milli = s->quota_milli,
+                .baseline_milli = e->baseline_milli,
+                .max_milli = e->max_milli,
+                .host_idle_share = p->idle_share,
+                .is_starting = s->demand.n_estimates == 0 && e->recent_milli[0] < 0,
+        };
+
+        for (size_t k = 0; k < p->f.n; k++)
+                weight_sum += p->f.services[k].weight;
+        c.grace_milli = (rules->capacity_milli - rules->reserve_milli) * e->weight / weight_sum;
+        demand_estimate(&s->demand, &c, &s->estimate);
+        ck_assert(s->estimate.is_known);
+        s->need_milli = s->estimate.need_milli;
+        s->load_milli = s->estimate.load_milli;
+        if (p->estimator)
+                p->estimator(p, i);
+}
+
+static inline void plant_apply(struct plant *p)
+{
+        for (size_t i = 0; i < p->f.n; i++) {
+                const struct epoch_decision *d = &p->f.decisions[i];
+                struct plant_service *s = &p->s[i];
+                int64_t in_force = isfinite(s->quota_milli) ? (int64_t)s->quota_milli : QUOTA_NONE_MILLI;
+
+                s->was_written = enforce_quota_differs(in_force, d->quota_milli, 0.02);
+                if (s->was_written)
+                        s->quota_milli = d->quota_milli == QUOTA_NONE_MILLI ? INFINITY : (double)d->quota_milli;
+                if (d->cpu_weight > 0)
+                        s->weight = d->cpu_weight;
+        }
+}
+
+/* An epoch of the world, and the decision at its end. */
+static inline void plant_epoch(struct plant *p)
+{
+        double busy = 0;
+
+        for (size_t i = 0; i < p->f.n; i++)
+                p->s[i].use_milli = 0;
+        p->unmanaged.use_milli = 0;
+        for (int second = 0; second < PLANT_EPOCH_SEC; second++) {
+                for (int k = 0; k < PLANT_PERIODS_PER_SEC; k++)
+                        busy += plant_period(p);
+                for (size_t i = 0; i < p->f.n; i++) {
+                        (void)demand_observe(&p->s[i].demand, &p->s[i].counters, p->s[i].was_written);
+                        p->s[i].was_written = false;
+                }
+        }
+        p->idle_share = 1 - busy / (p->f.rules.capacity_milli * PLANT_PERIODS_PER_SEC * PLANT_EPOCH_SEC);
+        p->unmanaged_load_milli = p->holds_unmanaged
+                                          ? demand_track_unmanaged(p->unmanaged_load_milli, p->unmanaged.use_milli,
+                                                                   p->idle_share, PLANT_EPOCH_SEC * 1e6)
+                                          : p->unmanaged.use_milli;
+        p->f.rules.unmanaged_milli = p->unmanaged_load_milli;
+        p->f.groups[0].busy_unmanaged_weight = p->unmanaged.use_milli > 10 ? p->unmanaged.weight : 0;
+        for (size_t i = 0; i < p->f.n; i++) {
+                struct epoch_service *e = &p->f.services[i];
+
+                plant_estimate(p, i);
+                e->need_milli = p->s[i].need_milli;
+                e->load_milli = p->s[i].load_milli;
+                e->is_elastic = p->s[i].estimate.is_elastic;
+                e->hardship = p->s[i].estimate.hardship;
+        }
+        epoch_fixture_pass(&p->f);
+        plant_apply(p);
+}
+
+static inline void plant_epochs(struct plant *p, int n)
+{
+        for (int i = 0; i < n; i++)
+                plant_epoch(p);
+}
+
+static inline double plant_alloc(const struct plant *p, size_t i)
+{
+        return (double)p->f.services[i].recent_milli[0];
+}
+
+/* ---- what is watched ------------------------------------------------------------------------------ */
+
+/* How a quantity moves: turns that are larger than a share of it, and its extremes. */
+struct plant_track {
+        double share;                   /* a smaller move is none */
+        double at, low, high, sum;
+        int direction, n_flips, n;
+};
+
+static inline void plant_watch(struct plant_track *t, double now)
+{
+        if (t->n++ == 0) {
+                t->at = t->low = t->high = t->sum = now;
+                return;
+        }
+        t->low = fmin(t->low, now);
+        t->high = fmax(t->high, now);
+        t->sum += now;
+        if (fabs(now - t->at) <= t->share * fmax(t->at, 1))
+                return;
+        t->n_flips += t->direction != 0 && (now > t->at ? 1 : -1) != t->direction;
+        t->direction = now > t->at ? 1 : -1;
+        t->at = now;
+}
+
+static inline double plant_mean(const struct plant_track *t)
+{
+        return t->sum / t->n;
+}
