@@ -69,8 +69,10 @@ static void bound_short_services(const struct enforce_rules *rules,
                 double left_milli = rules->capacity_milli - others_milli - rules->headroom_milli;
                 int64_t top = max_quota(s->max_milli), ceiling;
 
-                if (ret[i].is_satisfied) {
+                if (ret[i].is_satisfied ||
+                    (s->was_unbounded && s->alloc_milli >= ENFORCE_BOUND_BELOW * s->load_milli)) {
                         ret[i].quota_milli = top;
+                        ret[i].is_unbounded = true;
                         continue;
                 }
                 /* Up: below its allocation a service would be throttled by rounding. */

@@ -21,6 +21,10 @@
 /* A satisfied service outweighs a short one of equal allocation by this factor. */
 #define ENFORCE_PHI_MAX 10.0
 #define ENFORCE_PHI_RAMP_START 0.9      /* allocation / load at which the factor leaves 1 */
+/* Who had no ceiling gets one below this allocation / load, and who has one keeps it until satisfied: at one
+ * border for both, the noise of a load of 5 % had a ceiling come or go 86 times an hour, and one that is near the
+ * load is what multiplies a p99 (doc/theory.md, Enforcement). Short by so little it is held by its weight. */
+#define ENFORCE_BOUND_BELOW 0.9
 
 /* A slice that holds managed units. Index 0 is the root; parents come before children. */
 struct enforce_group {
@@ -36,6 +40,7 @@ struct enforce_service {
         double protected_milli;         /* the level that x may not fall below: rounds up */
         double max_milli;               /* INFINITY: no Max= */
         size_t group;                   /* the slice that holds it */
+        bool was_unbounded;             /* ENFORCE_BOTH: by the last decision it had no ceiling but its Max= */
 };
 
 struct enforce_rules {
@@ -50,6 +55,7 @@ struct enforce_setting {
         int64_t quota_milli;            /* QUOTA_NONE_MILLI = none */
         unsigned cpu_weight;            /* 0 = not ours to set */
         bool is_satisfied;
+        bool is_unbounded;              /* ENFORCE_BOTH: no ceiling but Max= */
 };
 
 struct enforce_scratch {

@@ -469,6 +469,7 @@ static int enforce_all(struct epoch_run *e, const struct enforce_group groups[],
                         .protected_milli = protected_in(e, i, o->market.tier),
                         .max_milli = e->services[i].max_milli,
                         .group = e->services[i].group,
+                        .was_unbounded = e->services[i].was_unbounded,
                 };
         }
         *ret_n_enforced = n_enforced;
@@ -592,6 +593,7 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                 ret[i].quota_milli = w->settings[k].quota_milli;
                 ret[i].cpu_weight = w->settings[k].cpu_weight;
                 ret[i].is_satisfied = w->settings[k].is_satisfied;
+                ret[i].is_unbounded = w->settings[k].is_unbounded;
                 k++;
         }
         epoch_settle_credits(&e, ret);

@@ -65,6 +65,7 @@ struct epoch_service {
         /* remembered */
         double work_milli_ms;           /* of a request; 0: there was no report yet */
         bool is_work_told;              /* by a report from above its load; else reports have only bounded it */
+        bool was_unbounded;             /* no ceiling but its Max=: is_unbounded of the last decision */
         double part_ms;                 /* of a path's target, without whom it calls; 0: none */
         double credit;                  /* -1..1 */
         int64_t recent_milli[EPOCH_RECENT]; /* allocations, newest first; -1 = had none */
@@ -129,6 +130,7 @@ struct epoch_decision {
         int64_t quota_milli;            /* QUOTA_NONE_MILLI = none */
         unsigned cpu_weight;            /* 0 = not ours to set */
         bool is_satisfied;
+        bool is_unbounded;              /* as in struct enforce_setting; carried to the next epoch */
 };
 
 struct epoch_outcome {

@@ -315,6 +315,7 @@ static void gather_players(struct daemon *d)
                         .cpu_ms = report_cpu_ms(s),
                         .work_milli_ms = s->has_decision ? s->decision.work_milli_ms : 0,
                         .is_work_told = s->has_decision && s->decision.is_work_told,
+                        .was_unbounded = s->has_decision && s->decision.is_unbounded,
                         .part_ms = s->has_decision ? s->decision.part_ms : 0,
                         .credit = s->credit,
                         .group = s->group,

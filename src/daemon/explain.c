@@ -445,6 +445,10 @@ static void say_setting(json_object *out, struct daemon *d, const struct service
                 say(out, "Its load is covered, so it is never throttled by coalloc: %s%s.",
                     s->quota.wanted == USEC_UNSET ? "no CPUQuota=" : "CPUQuota= is its Max=, ",
                     s->quota.wanted == USEC_UNSET ? "" : FORMAT_CPU(s->quota.wanted));
+        else if (d->config->enforce == ENFORCE_BOTH && s->decision.is_unbounded)
+                say(out, "Its load is not quite covered, but it had no ceiling and misses less than a tenth: that is left to its weight, %s%s.",
+                    s->quota.wanted == USEC_UNSET ? "no CPUQuota=" : "CPUQuota= is its Max=, ",
+                    s->quota.wanted == USEC_UNSET ? "" : FORMAT_CPU(s->quota.wanted));
         else if (d->config->enforce == ENFORCE_BOTH)
                 say(out, "Its load is not covered: it may use what the others leave, CPUQuota=%s.",
                     FORMAT_CPU(s->quota.wanted));

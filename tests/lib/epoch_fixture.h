@@ -126,6 +126,7 @@ static inline void epoch_fixture_take_over(struct epoch_fixture *f)
                 s->credit = f->decisions[i].credit;
                 s->work_milli_ms = f->decisions[i].work_milli_ms;
                 s->is_work_told = f->decisions[i].is_work_told;
+                s->was_unbounded = f->decisions[i].is_unbounded;
                 s->part_ms = f->decisions[i].part_ms;
         }
 }

@@ -132,6 +132,8 @@ START_TEST(ceilings_never_bind_below_the_allocation_and_never_bind_the_satisfied
                 struct bench b = random_bench(&r, ENFORCE_BOTH);
                 double taken = 0;
 
+                for (size_t i = 0; i < b.n; i++)
+                        b.services[i].was_unbounded = testing_random_int(&r, 0, 1);
                 ck_assert_int_eq(settle(&b), 0);
                 for (size_t i = 0; i < b.n; i++)
                         taken += fmin((double)b.services[i].alloc_milli, b.services[i].load_milli);
@@ -142,12 +144,16 @@ START_TEST(ceilings_never_bind_below_the_allocation_and_never_bind_the_satisfied
                                       fmin(x, s->load_milli);
                         double top = fmax(floor(s->max_milli / 10) * 10, 10);
 
+                        ck_assert(!b.settings[i].is_satisfied || b.settings[i].is_unbounded);
+                        if (!b.settings[i].is_satisfied && b.settings[i].is_unbounded)
+                                ck_assert(s->was_unbounded && x >= ENFORCE_BOUND_BELOW * s->load_milli);
+                        ck_assert_double_ge(q, fmin(x, top));
                         if (b.settings[i].quota_milli == NONE) {
-                                ck_assert(isinf(s->max_milli) && b.settings[i].is_satisfied);
+                                ck_assert(isinf(s->max_milli) && b.settings[i].is_unbounded);
                                 continue;
                         }
                         ck_assert_double_le(q, top);
-                        if (b.settings[i].is_satisfied) {
+                        if (b.settings[i].is_unbounded) {
                                 ck_assert_double_eq(q, top);
                                 continue;
                         }

@@ -311,6 +311,55 @@ START_TEST(own_throttling_is_no_pressure)
 }
 END_TEST
 
+/* ---- at the border of satisfied ------------------------------------------------------------------- */
+
+#define EPOCHS_AN_HOUR 240
+
+/* How often the ceiling of a service comes or goes in an hour, whose load is what it is given but for five
+ * percent of noise. */
+static int run_border(struct testing_random *r, double offered_milli, bool is_remembered)
+{
+        static struct plant p;
+        bool had = false;
+        int n = 0;
+
+        plant_init(&p, ENFORCE_BOTH, CAPACITY_MILLI, testing_random_u64(r));
+        (void)plant_add(&p, offered_milli, 100);
+        (void)plant_add(&p, 1000, 100);
+        plant_epochs(&p, N_SETTLING);
+        p.s[1].offered_milli = 2400;
+        for (int i = 0; i < N_SETTLING + EPOCHS_AN_HOUR; i++) {
+                bool has;
+
+                p.s[0].offered_milli = offered_milli * testing_random_double(r, 0.95, 1.05);
+                if (!is_remembered)
+                        p.f.services[0].was_unbounded = false;
+                plant_epoch(&p);
+                has = p.f.decisions[0].quota_milli != QUOTA_NONE_MILLI;
+                if (i >= N_SETTLING)
+                        n += has != had;
+                had = has;
+        }
+        return n;
+}
+
+START_TEST(the_ceiling_of_a_service_at_the_border_of_its_allocation_does_not_come_and_go)
+{
+        struct testing_random r = { testing_seed() };
+        int most = 0, most_without = 0;
+
+        for (double offered = 1500; offered <= 1950; offered += 50) {
+                int n = run_border(&r, offered, true), without = run_border(&r, offered, false);
+
+                most = n > most ? n : most;
+                most_without = without > most_without ? without : most_without;
+        }
+        fprintf(stderr, "# a ceiling came or went %d times an hour at most, %d without memory\n", most, most_without);
+        ck_assert_int_le(most, 8);
+        ck_assert_int_ge(most_without, 40);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("prop_feedback");
@@ -321,6 +370,7 @@ static Suite *suite(void)
         tcase_add_test(t, capacity_settles_beside_unmanaged_load_that_is_kept_down);
         tcase_add_test(t, unmanaged_load_that_grows_into_what_is_left_does_not_ratchet);
         tcase_add_test(t, own_throttling_is_no_pressure);
+        tcase_add_test(t, the_ceiling_of_a_service_at_the_border_of_its_allocation_does_not_come_and_go);
         suite_add_tcase(s, t);
         return s;
 }

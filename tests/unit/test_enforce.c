@@ -131,6 +131,42 @@ START_TEST(a_ceiling_is_never_below_the_allocation)
 }
 END_TEST
 
+START_TEST(who_had_no_ceiling_gets_one_only_when_clearly_short)
+{
+        struct bench b = bench_new(ENFORCE_BOTH);
+        struct enforce_service *s = add(&b, 900, 950);
+
+        add(&b, 700, 500);
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3500);
+        ck_assert(!b.settings[0].is_unbounded);
+
+        s->was_unbounded = true;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, QUOTA_NONE_MILLI);
+        ck_assert(b.settings[0].is_unbounded);
+        ck_assert(!b.settings[0].is_satisfied);
+        s->max_milli = 1200;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 1200);
+
+        s->load_milli = 900 / ENFORCE_BOUND_BELOW + 1;
+        s->max_milli = INFINITY;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3500);
+        ck_assert(!b.settings[0].is_unbounded);
+
+        /* And what it has got it keeps until it is satisfied. */
+        s->was_unbounded = false;
+        s->load_milli = 901;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3500);
+        s->load_milli = 900;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, QUOTA_NONE_MILLI);
+}
+END_TEST
+
 START_TEST(nobody_short_means_no_ceilings)
 {
         struct bench b = bench_new(ENFORCE_BOTH);
@@ -719,6 +755,7 @@ static Suite *suite(void)
         tcase_add_test(ceilings, a_satisfied_service_has_its_max_as_only_ceiling);
         tcase_add_test(ceilings, a_short_service_is_bounded_by_what_the_others_leave);
         tcase_add_test(ceilings, a_ceiling_is_never_below_the_allocation);
+        tcase_add_test(ceilings, who_had_no_ceiling_gets_one_only_when_clearly_short);
         tcase_add_test(ceilings, nobody_short_means_no_ceilings);
         tcase_add_test(ceilings, a_lone_batch_job_may_use_the_whole_host);
         suite_add_tcase(s, ceilings);
