@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What coallocd costs: from its start to READY, memory, and the CPU time of a second of sampling
- * beside a loop that only calls pread() on the same files.
+/* What coallocd costs, and how that grows: from its start to READY, memory, the CPU time of a second of
+ * sampling beside a loop that only calls pread() on the same files, and that of an epoch.
  *
  * The real program on a host that pretends (tests/lib/daemon_host.h), measuring only (Mode=observe).
  * Its CPU time is the kernel's (schedstat); it samples ten times a second, so that the numbers need no
- * long wait. The files lie on a tmpfs or a disk, where the kernel's part is cheaper than with real
- * cgroups: the ratio is the worse for it. --seconds=N also watches memory and descriptors over a run
- * of N seconds that decides, writes and gives back. */
+ * long wait, and the loop does so beside it, in the same seconds. The files lie on a tmpfs or a disk,
+ * where the kernel's part is cheaper than with real cgroups: the ratio is the worse for it.
+ * --seconds=N also watches memory and descriptors over a run of N seconds that decides, writes and gives
+ * back. */
 
 #include "lib/daemon_host.h"
 #include "lib/testing.h"
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +29,13 @@
 
 #define SAMPLES_PER_SEC 10
 #define MEASURED_SEC 3
-#define N_ROUNDS 101
+#define N_EPOCHS 5
+
+#define N_STORMY 500
+#define STORM_USEC (UINT64_C(4) * 1000000)
 
 #define RATIO_TARGET 2.0
-#define RSS_TARGET_KIB (8 * 1024)
+#define RSS_TARGET_MIB 8
 
 static uint64_t number_in(struct daemon_host *h, const char *file, const char *key)
 {
@@ -80,40 +85,32 @@ static uint64_t own_cpu_nsec(void)
         return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static int compare(const void *a, const void *b)
+/* One pread() a file, two files a unit: the least that a second of sampling can cost. Opens them and
+ * lets them lie in the caches as the daemon's do. */
+static int *open_files(struct daemon_host *h, unsigned n_units)
 {
-        const uint64_t *x = a, *y = b;
-
-        return *x < *y ? -1 : *x > *y;
-}
-
-/* One pread() a file, two files a unit: the least that a second of sampling can cost. */
-static uint64_t bare_nsec(struct daemon_host *h, const char *const files[], size_t n_files)
-{
-        static uint64_t rounds[N_ROUNDS];
-        int *fds = calloc(n_files, sizeof *fds);
-        char path[PATH_MAX], text[4096];
+        static const char *const names[] = { "cpu.stat", "cpu.pressure" };
+        int *fds = calloc(2 * n_units, sizeof *fds);
+        char path[PATH_MAX];
 
         REQUIRE(h, fds);
-        for (size_t i = 0; i < n_files; i++) {
-                snprintf(path, sizeof path, "%s/%s", fake_tree_mount(h->tree), files[i]);
+        for (unsigned i = 0; i < 2 * n_units; i++) {
+                snprintf(path, sizeof path, "%s/app.slice/app-%u.slice/%s", fake_tree_mount(h->tree), i / 2,
+                         names[i % 2]);
                 fds[i] = open(path, O_RDONLY | O_CLOEXEC);
                 REQUIRE(h, fds[i] >= 0);
         }
-        for (size_t k = 0; k < N_ROUNDS; k++) {
-                uint64_t start_nsec = own_cpu_nsec();
+        return fds;
+}
 
-                for (size_t i = 0; i < n_files; i++)
-                        REQUIRE(h, pread(fds[i], text, sizeof text, 0) > 0);
-                rounds[k] = own_cpu_nsec() - start_nsec;
-                /* At the daemon's pace: what the caches lose in between, both lose. */
-                run_for(h, 5000);
-        }
-        for (size_t i = 0; i < n_files; i++)
-                (void)close(fds[i]);
-        free(fds);
-        qsort(rounds, N_ROUNDS, sizeof *rounds, compare);
-        return rounds[N_ROUNDS / 2];
+static uint64_t read_files(struct daemon_host *h, const int fds[], unsigned n_units)
+{
+        uint64_t start_nsec = own_cpu_nsec();
+        char text[4096];
+
+        for (unsigned i = 0; i < 2 * n_units; i++)
+                REQUIRE(h, pread(fds[i], text, sizeof text, 0) > 0);
+        return own_cpu_nsec() - start_nsec;
 }
 
 static struct daemon_host *host_of(unsigned n_units, const char *manager)
@@ -131,45 +128,106 @@ static struct daemon_host *host_of(unsigned n_units, const char *manager)
         return h;
 }
 
-static bool measure(unsigned n_units)
+struct cost {
+        double ready_ms, rss_mib, sampling_usec, reads_usec, epoch_usec;
+};
+
+/* CPU time of the daemon over so many epochs, without the sampling in between. */
+static double epoch_usec(unsigned n_units, double sampling_usec)
 {
+        struct daemon_host *h = host_of(n_units, "Mode=observe\nEpochSec=2s\nSampleIntervalSec=1s\n");
+        uint64_t cpu_nsec, start_usec;
+        double spent_usec;
+
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 2);
+        cpu_nsec = number_in(h, "schedstat", "");
+        start_usec = testing_now_usec();
+        daemon_host_epochs(h, N_EPOCHS);
+        spent_usec = (double)(number_in(h, "schedstat", "") - cpu_nsec) / 1e3 -
+                     (double)(testing_now_usec() - start_usec) / 1e6 * sampling_usec;
+        (void)daemon_host_end(h, SIGTERM);
+        daemon_host_free(h);
+        return spent_usec / N_EPOCHS;
+}
+
+static struct cost measure(unsigned n_units)
+{
+        uint64_t start_usec, cpu_nsec, reads_nsec = 0, n_samples = SAMPLES_PER_SEC * MEASURED_SEC;
         char manager[128];
         struct daemon_host *h;
-        uint64_t start_usec, ready_usec, cpu_nsec, bare, rss_kib, n_samples = SAMPLES_PER_SEC * MEASURED_SEC;
-        char **files;
-        double second_nsec, ratio;
+        struct cost cost;
+        int *fds;
 
         snprintf(manager, sizeof manager, "Mode=observe\nEpochSec=1h\nSampleIntervalSec=%dms\n",
                  1000 / SAMPLES_PER_SEC);
         h = host_of(n_units, manager);
         start_usec = testing_now_usec();
         daemon_host_run(h, NULL);
-        ready_usec = testing_now_usec() - start_usec;
+        cost.ready_ms = (double)(testing_now_usec() - start_usec) / 1e3;
+        fds = open_files(h, n_units);
         run_for(h, 1000000);
 
         cpu_nsec = number_in(h, "schedstat", "");
-        run_for(h, MEASURED_SEC * UINT64_C(1000000));
-        cpu_nsec = number_in(h, "schedstat", "") - cpu_nsec;
-        rss_kib = number_in(h, "status", "VmRSS:");
-
-        files = calloc(2 * n_units, sizeof *files);
-        REQUIRE(h, files);
-        for (unsigned i = 0; i < n_units; i++) {
-                REQUIRE(h, asprintf(&files[2 * i], "app.slice/app-%u.slice/cpu.stat", i) > 0);
-                REQUIRE(h, asprintf(&files[2 * i + 1], "app.slice/app-%u.slice/cpu.pressure", i) > 0);
+        for (uint64_t i = 0; i < n_samples; i++) {
+                run_for(h, 1000000 / SAMPLES_PER_SEC);
+                reads_nsec += read_files(h, fds, n_units);
         }
-        bare = bare_nsec(h, (const char *const *)files, 2 * n_units);
+        cpu_nsec = number_in(h, "schedstat", "") - cpu_nsec;
+        cost.rss_mib = (double)number_in(h, "status", "VmRSS:") / 1024;
         for (unsigned i = 0; i < 2 * n_units; i++)
-                free(files[i]);
-        free(files);
-        second_nsec = (double)cpu_nsec / (double)n_samples;
-        ratio = second_nsec / (double)bare;
-        printf("%8u %12.1f %10.1f %14.1f %12.1f %8.2f\n", n_units, (double)ready_usec / 1e3,
-               (double)rss_kib / 1024, second_nsec / 1e3, (double)bare / 1e3, ratio);
+                (void)close(fds[i]);
+        free(fds);
+        (void)daemon_host_end(h, SIGTERM);
+        daemon_host_free(h);
+
+        cost.sampling_usec = (double)cpu_nsec / 1e3 / (double)n_samples;
+        cost.reads_usec = (double)reads_nsec / 1e3 / (double)n_samples;
+        cost.epoch_usec = epoch_usec(n_units, cost.sampling_usec);
+        printf("%8u %12.1f %10.1f %14.1f %12.1f %8.2f %12.1f\n", n_units, cost.ready_ms, cost.rss_mib,
+               cost.sampling_usec, cost.reads_usec, cost.sampling_usec / cost.reads_usec, cost.epoch_usec);
+        (void)fflush(stdout);
+        return cost;
+}
+
+static double cpu_usec_of(struct daemon_host *h, uint64_t usec)
+{
+        uint64_t cpu_nsec = number_in(h, "schedstat", "");
+
+        run_for(h, usec);
+        return (double)(number_in(h, "schedstat", "") - cpu_nsec) / 1e3;
+}
+
+/* Units that vanish at once, and come at once: CPU time of the daemon for each. No sample falls in between. */
+static void storm(unsigned n_units)
+{
+        struct daemon_host *h = host_of(n_units, "Mode=observe\nEpochSec=1h\nSampleIntervalSec=10s\n");
+        double gone_usec, back_usec;
+        char unit[64];
+
+        daemon_host_run(h, NULL);
+        run_for(h, 1000000);
+        for (unsigned i = 0; i < N_STORMY; i++) {
+                snprintf(unit, sizeof unit, "app-%u.slice", i);
+                fake_systemd_unload(h->systemd, unit);
+        }
+        gone_usec = cpu_usec_of(h, STORM_USEC);
+        for (unsigned i = 0; i < N_STORMY; i++) {
+                snprintf(unit, sizeof unit, "app-%u.slice", i);
+                daemon_host_add(h, unit, 0);
+        }
+        back_usec = cpu_usec_of(h, STORM_USEC);
+        /* The last of them is known again. */
+        REQUIRE_TEXT(h, daemon_host_text(h, unit, "State"), "unknown");
+        printf("%8u %12.1f %12.1f\n", n_units, gone_usec / N_STORMY, back_usec / N_STORMY);
         (void)fflush(stdout);
         (void)daemon_host_end(h, SIGTERM);
         daemon_host_free(h);
-        return n_units < 100 || (ratio <= RATIO_TARGET && rss_kib <= RSS_TARGET_KIB);
+}
+
+static double exponent(double small, double large, double factor)
+{
+        return small > 0 && large > 0 ? log(large / small) / log(factor) : NAN;
 }
 
 /* Decides every two seconds, with loads that change and units that restart all the time. */
@@ -210,9 +268,13 @@ static bool watch(unsigned seconds)
 
 int main(int argc, char *argv[])
 {
-        static const unsigned sizes[] = { 10, 100, 1000 };
+        static const unsigned sizes[] = { 10, 100, 1000, 3000 };
+        enum { THOUSAND = 2, THREE_THOUSAND };
+        struct cost costs[sizeof sizes / sizeof *sizes];
+        double factor = (double)sizes[THREE_THOUSAND] / sizes[THOUSAND];
+        const struct cost *small = &costs[THOUSAND], *large = &costs[THREE_THOUSAND];
         struct rlimit files;
-        bool is_fine = true;
+        bool is_fine;
 
         if (argc > 2 || (argc == 2 && strncmp(argv[1], "--seconds=", 10) != 0)) {
                 fprintf(stderr, "usage: bench_daemon [--seconds=N]\n");
@@ -230,11 +292,24 @@ int main(int argc, char *argv[])
         if (argc == 2)
                 return watch((unsigned)strtoul(argv[1] + 10, NULL, 10)) ? EXIT_SUCCESS : EXIT_FAILURE;
 
-        printf("%8s %12s %10s %14s %12s %8s\n", "services", "to READY ms", "RSS MiB", "sampling us",
-               "reads us", "ratio");
+        printf("%8s %12s %10s %14s %12s %8s %12s\n", "services", "to READY ms", "RSS MiB", "sampling us",
+               "reads us", "ratio", "epoch us");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-                is_fine &= measure(sizes[i]);
-        printf("Targets: sampling at most %.1f x the reads; RSS at most %d MiB at 1000 services: %s.\n",
-               RATIO_TARGET, RSS_TARGET_KIB / 1024, is_fine ? "met" : "MISSED");
+                costs[i] = measure(sizes[i]);
+        printf("%8s %12.2f %10.2f %14.2f %12.2f %8s %12.2f\n", "growth", exponent(small->ready_ms, large->ready_ms, factor),
+               exponent(small->rss_mib, large->rss_mib, factor),
+               exponent(small->sampling_usec, large->sampling_usec, factor),
+               exponent(small->reads_usec, large->reads_usec, factor), "",
+               exponent(small->epoch_usec, large->epoch_usec, factor));
+        is_fine = small->sampling_usec <= RATIO_TARGET * small->reads_usec &&
+                  large->sampling_usec <= RATIO_TARGET * large->reads_usec && small->rss_mib <= RSS_TARGET_MIB;
+        printf("Growth is the exponent from 1000 to 3000 services. Targets: sampling at most %.1f x the reads from\n"
+               "1000 services on, RSS at most %d MiB at 1000: %s.\n", RATIO_TARGET, RSS_TARGET_MIB,
+               is_fine ? "met" : "MISSED");
+
+        printf("\n%d units at once: CPU time of the daemon for each\n%8s %12s %12s\n", N_STORMY, "services",
+               "vanish us", "come us");
+        storm(sizes[THOUSAND]);
+        storm(sizes[THREE_THOUSAND]);
         return EXIT_SUCCESS;
 }

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define N_UNITS_MAX 1000
+#define N_UNITS_MAX 3000
 #define N_ROUNDS 101
 
 #define RATIO_OF_UNIT_TARGET 1.5        /* units beside their two preads each */
@@ -219,6 +219,7 @@ int main(int argc, char *argv[])
         }
         measure(100, &host);
         measure(1000, &host);
+        measure(3000, &host);
 
         for (unsigned i = 0; i < N_UNITS_MAX; i++)
                 cgroup_reader_close(&readers[i]);

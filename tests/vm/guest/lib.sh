@@ -122,8 +122,7 @@ uptime_cs() { sed 's/ .*//; s/\.//' /proc/uptime; }
 
 # Quota and weight of every cgroup of the host, to be compared before and after.
 all_limits() {
-    (cd /sys/fs/cgroup && find . -name cpu.max -o -name cpu.weight | sort |
-        while read -r file; do echo "$file $(cat "$file")"; done)
+    (cd /sys/fs/cgroup && find . '(' -name cpu.max -o -name cpu.weight ')' -exec grep -H . {} + | sort)
 }
 
 # Names of the runtime drop-ins that set-property leaves, ours and anybody's.
