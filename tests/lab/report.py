@@ -375,7 +375,7 @@ def describe_scenario(settings):
         "parties": parties,
         "cpus": sorted({run["cpus"] for run in every_run}),
         "duration_sec": sorted({run["duration_sec"] for run in every_run}),
-        "builds": sorted({run["build"] for run in every_run}),
+        "builds": {setting: sorted({run["build"] for run in runs}) for setting, runs in settings.items()},
         "latency": {window: {chain: {setting: latency_row(runs, chain, window, base)
                                      for setting, runs in settings.items()
                                      if any(has_window(run, chain, window) for run in runs)}
@@ -608,11 +608,24 @@ NOTES = """\
 - %s: fewer than %d requests, differences under 25 %% mean nothing."""
 
 
+def builds_by_kind(modes):
+    """Builds of the settings called alike: all of coallocd-* run the same programs, others need not."""
+    builds = {}
+    for shown in (shown for scenarios in modes.values() for shown in scenarios.values()):
+        for setting, found in shown["builds"].items():
+            builds.setdefault(setting.split("-")[0], set()).update(found)
+    return {kind: sorted(builds[kind]) for kind in sorted(builds)}
+
+
 def markdown_of(report):
-    builds = sorted({b for shown in report["modes"].values() for s in shown.values() for b in s["builds"]})
+    builds = builds_by_kind(report["modes"])
     yield "# Latency laboratory"
     yield ""
-    yield "Build %s." % builds[0] if len(builds) == 1 else "Mixed: builds %s." % ", ".join(builds)
+    yield "Builds: %s." % "; ".join("%s %s" % (kind, ", ".join(builds[kind])) for kind in builds)
+    mixed = [kind for kind in builds if len(builds[kind]) > 1]
+    if mixed:
+        yield ""
+        yield "Mixed: what is told of %s comes from more than one build." % ", ".join(mixed)
     yield ""
     yield NOTES % (RESAMPLES, BLOCK, FEW_SIGN, FEW)
     yield ""

@@ -314,9 +314,12 @@ def few_requests_bear_a_sign():
         expect(report.FEW_SIGN in row, is_marked)
 
 
-def mixed_builds_are_told():
-    assert "Mixed: builds 0123abc, other." in told(
-        runs_of("idle", "nothing", 1) + runs_of("idle", "coallocd-both", 1, build="other"))
+def only_builds_of_one_kind_are_mixed():
+    base = runs_of("idle", "nothing", 1) + runs_of("idle", "coallocd-both", 1, build="other")
+    assert "Mixed" not in told(base)
+    assert "Builds: coallocd other; nothing 0123abc." in told(base)
+    text = told(base + runs_of("idle", "coallocd-quota", 1, build="third"))
+    assert "Mixed: what is told of coallocd comes" in text, text
 
 
 def run_script(*arguments, **options):
@@ -425,7 +428,7 @@ TESTS = [
     what_was_not_run_is_not_measured,
     other_arrivals_are_no_pair,
     few_requests_bear_a_sign,
-    mixed_builds_are_told,
+    only_builds_of_one_kind_are_mixed,
     a_bad_file_is_named_and_so_is_what_is_wrong_in_it,
     a_folder_without_runs_is_refused,
     the_same_runs_give_the_same_bytes,
