@@ -136,6 +136,13 @@ int demand_observe(struct demand_state *s, const struct unit_counters *c, bool h
         return 0;
 }
 
+void demand_skip(struct demand_state *s, const struct unit_counters *c)
+{
+        s->last = *c;
+        s->has_last = true;
+        s->n_recent = 0;
+}
+
 /* What the ratio of throttled periods adds to need: nothing up to 5 %, half as much again at 20 %, as
  * much again when every period is throttled. Continuous, so that noise does not jump. */
 static double throttle_raise(double ratio)
@@ -180,11 +187,15 @@ double demand_track_peak(double peak, double observed, bool held, double elapsed
                                                                 : LOAD_HALF_LIFE_USEC));
 }
 
-double demand_track_unmanaged(double load_milli, double use_mean_milli, double host_idle_share,
-                              double elapsed_usec)
+void demand_track_unmanaged(struct demand_unmanaged *u, double use_mean_milli, double host_idle_share,
+                            double elapsed_usec)
 {
-        return demand_track_peak(load_milli, use_mean_milli, host_idle_share < HOST_FULL_IDLE_SHARE,
-                                 elapsed_usec);
+        double lasting_milli = u->n_epochs > 0 ? min_of(use_mean_milli, u->last_milli) : 0;
+
+        u->load_milli = demand_track_peak(u->load_milli, lasting_milli,
+                                          host_idle_share < HOST_FULL_IDLE_SHARE, elapsed_usec);
+        u->last_milli = use_mean_milli;
+        u->n_epochs++;
 }
 
 /* ---- use above the allocation -------------------------------------------------------------------- */

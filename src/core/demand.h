@@ -88,6 +88,9 @@ void demand_restart(struct demand_state *s);
  */
 int demand_observe(struct demand_state *s, const struct unit_counters *c, bool had_own_write);
 
+/* The interval that ends with @c says nothing: counting goes on from there. */
+void demand_skip(struct demand_state *s, const struct unit_counters *c);
+
 /* What the estimate depends on besides the samples. */
 struct demand_context {
         double epoch_usec;
@@ -148,9 +151,16 @@ const char *demand_reason_to_string(enum demand_reason r);
  * @held: something keeps the observed value down, so it decays with the slow half-life. */
 double demand_track_peak(double peak, double observed, bool held, double elapsed_usec);
 
-/* The load of everything unmanaged, by the same rule: on a full host its use is not its load. Full is said of
- * idle CPU; pressure has no value that means it. Its bursts do not count but what they mean in an epoch:
- * they are what Reserve= is for. A daemon-reload of a few seconds, held as a peak on a host that a batch job
- * keeps full, would take CPU from everybody for half an hour. */
-double demand_track_unmanaged(double load_milli, double use_mean_milli, double host_idle_share,
-                              double elapsed_usec);
+/* Load of everything unmanaged; all zero at first. */
+struct demand_unmanaged {
+        double load_milli;
+        double last_milli;              /* mean use in the epoch before */
+        unsigned n_epochs;              /* that were measured */
+};
+
+/* By the same rule: on a full host use is not load. Full is said of idle CPU; pressure has no value that
+ * means it. Bursts do not count, they are what Reserve= is for: only what two epochs in a row have in common
+ * does. A daemon-reload, or our own start, held as a peak on a host that a batch job keeps full, would take
+ * CPU from everybody for half an hour. */
+void demand_track_unmanaged(struct demand_unmanaged *u, double use_mean_milli, double host_idle_share,
+                            double elapsed_usec);

@@ -179,7 +179,7 @@ struct daemon {
         bool has_epoch_start;
         struct demand_state unmanaged;
         struct unit_counters unmanaged_counters;
-        double unmanaged_load_milli;
+        struct demand_unmanaged unmanaged_load;
         double capacity_milli;          /* steal subtracted, Capacity= applied */
         double host_idle_share;
 

@@ -56,9 +56,8 @@ static void measure_host(struct daemon *d)
 
         demand_estimate(&d->unmanaged, &c, &unmanaged);
         if (unmanaged.is_known)
-                d->unmanaged_load_milli = demand_track_unmanaged(d->unmanaged_load_milli,
-                                                                 unmanaged.use_mean_milli,
-                                                                 d->host_idle_share, d->config->epoch_usec);
+                demand_track_unmanaged(&d->unmanaged_load, unmanaged.use_mean_milli, d->host_idle_share,
+                                       d->config->epoch_usec);
 }
 
 /* CPUs came or went: amounts in %host mean something else now. */
@@ -482,7 +481,7 @@ static void run_epoch(struct daemon *d)
         rules = (struct epoch_rules){
                 .capacity_milli = d->capacity_milli,
                 .reserve_milli = milli_from_usec(d->config->reserve.usec_per_sec),
-                .unmanaged_milli = d->unmanaged_load_milli,
+                .unmanaged_milli = d->unmanaged_load.load_milli,
                 .headroom_milli = milli_from_usec(d->config->headroom.usec_per_sec),
                 .spare = d->config->spare,
                 .overload = d->config->overload,

@@ -181,7 +181,7 @@ static void say_market(json_object *out, struct daemon *d, const struct service 
         const struct epoch_outcome *o = &d->outcome;
 
         say(out, "The host has %s; what is unmanaged uses %s and %s is reserved (Reserve=), so %s is bargained over.",
-            CPU(d->capacity_milli), CPU(d->unmanaged_load_milli),
+            CPU(d->capacity_milli), CPU(d->unmanaged_load.load_milli),
             FORMAT_CPU(d->config->reserve.usec_per_sec), CPU(o->bargained_milli));
         switch (o->market.tier) {
         case TIER_UNCONGESTED:
@@ -499,7 +499,7 @@ static json_object *inputs_of(struct daemon *d, const struct service *s)
         put_double(o, "cpu_ms", s->input.cpu_ms > 0 ? s->input.cpu_ms : NAN);
         put_double(o, "credit", s->input.credit);
         put_double(o, "capacity_milli", d->capacity_milli);
-        put_double(o, "unmanaged_milli", d->unmanaged_load_milli);
+        put_double(o, "unmanaged_milli", d->unmanaged_load.load_milli);
         put_double(o, "bargained_milli", d->outcome.bargained_milli);
         return o;
 }

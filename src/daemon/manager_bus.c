@@ -77,7 +77,7 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
         if (strcmp(property, "AllocatedUSecPerSec") == 0)
                 return sd_bus_message_append(reply, "t", allocated_usec(d));
         if (strcmp(property, "UnmanagedUSecPerSec") == 0)
-                return sd_bus_message_append(reply, "t", bus_usec_from_milli(d->unmanaged_load_milli));
+                return sd_bus_message_append(reply, "t", bus_usec_from_milli(d->unmanaged_load.load_milli));
         if (strcmp(property, "Scarcity") == 0)
                 return sd_bus_message_append(reply, "d", o->market.scarcity);
         if (strcmp(property, "ShadowPrice") == 0)

@@ -42,36 +42,60 @@ void sense_open(struct daemon *d, struct service *s)
         service_forget_allocation(s);
 }
 
-/* One unit. Returns what it used since the last sample, in usec. */
-static uint64_t sample_service(struct service *s, uint64_t now_usec)
+/* One unit. @ret_used_usec: since the last sample. Return: false if that is not known: the first sample,
+ * or none. */
+static bool sample_service(struct service *s, uint64_t now_usec, uint64_t *ret_used_usec)
 {
+        bool had_counters = s->has_counters;
         struct unit_counters now;
-        uint64_t used_usec = 0;
         int r;
 
+        *ret_used_usec = 0;
         r = cgroup_reader_sample(&s->reader, now_usec, &now);
         if (r == -ENODEV) {
                 cgroup_reader_close(&s->reader);
                 s->has_counters = false;
-                return 0;
         }
         if (r < 0)
-                return 0;
+                return false;
 
-        if (s->has_counters && now.usage_usec > s->counters.usage_usec)
-                used_usec = now.usage_usec - s->counters.usage_usec;
+        if (had_counters && now.usage_usec > s->counters.usage_usec)
+                *ret_used_usec = now.usage_usec - s->counters.usage_usec;
         (void)demand_observe(&s->demand, &now, s->had_own_write);
         s->counters = now;
         s->has_counters = true;
         s->had_own_write = false;
-        return used_usec;
+        return had_counters;
+}
+
+/* @managed_usec: CPU used by all who play. @is_complete: that is known of each of them; while units are
+ * being found, or one has just come, their work would be taken for somebody else's. */
+static void sample_host(struct daemon *d, uint64_t now_usec, uint64_t managed_usec, bool is_complete)
+{
+        struct host_counters host;
+        uint64_t busy_usec;
+
+        if (host_cpu_sample(&d->host, now_usec, &host) < 0)
+                return;
+        if (d->has_host_counters && host.busy_usec >= d->host_counters.busy_usec) {
+                busy_usec = host.busy_usec - d->host_counters.busy_usec;
+                d->unmanaged_counters.at_usec = now_usec;
+                if (busy_usec > managed_usec)
+                        d->unmanaged_counters.usage_usec += busy_usec - managed_usec;
+                if (is_complete)
+                        (void)demand_observe(&d->unmanaged, &d->unmanaged_counters, false);
+                else
+                        demand_skip(&d->unmanaged, &d->unmanaged_counters);
+        }
+        d->host_counters = host;
+        d->has_host_counters = true;
 }
 
 void sense_sample(struct daemon *d)
 {
         struct timespec ts;
-        struct host_counters host;
-        uint64_t now_usec, managed_usec = 0, busy_usec;
+        uint64_t now_usec, managed_usec = 0;
+        bool is_complete = d->is_listed;
 
         /* Asked of the clock, not of the loop: the loop's "now" is the same for a whole turn, and the
          * time between two readings has to be that of the readings. */
@@ -81,25 +105,17 @@ void sense_sample(struct daemon *d)
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
                 uint64_t used_usec;
+                bool is_known;
 
                 if (s->reader.dir_fd < 0)
                         continue;
-                used_usec = sample_service(s, now_usec);
-                if (service_plays(s))
-                        managed_usec += used_usec;
+                is_known = sample_service(s, now_usec, &used_usec);
+                if (!service_plays(s))
+                        continue;
+                managed_usec += used_usec;
+                is_complete = is_complete && is_known;
         }
-
-        if (host_cpu_sample(&d->host, now_usec, &host) < 0)
-                return;
-        if (d->has_host_counters && host.busy_usec >= d->host_counters.busy_usec) {
-                busy_usec = host.busy_usec - d->host_counters.busy_usec;
-                d->unmanaged_counters.at_usec = now_usec;
-                if (busy_usec > managed_usec)
-                        d->unmanaged_counters.usage_usec += busy_usec - managed_usec;
-                (void)demand_observe(&d->unmanaged, &d->unmanaged_counters, false);
-        }
-        d->host_counters = host;
-        d->has_host_counters = true;
+        sample_host(d, now_usec, managed_usec, is_complete);
 }
 
 static int on_sample(sd_event_source *source, uint64_t usec, void *userdata)

@@ -46,7 +46,7 @@ struct plant {
         struct testing_random random;
         struct plant_service s[PLANT_MAX];      /* in step with f.services */
         struct plant_service unmanaged;
-        double unmanaged_load_milli;
+        struct demand_unmanaged unmanaged_load;
         double idle_share;
         /* Replaces what was estimated of a service; NULL: nothing does. */
         void (*estimator)(struct plant *, size_t i);
@@ -217,11 +217,12 @@ static inline void plant_epoch(struct plant *p)
                 }
         }
         p->idle_share = 1 - busy / (p->f.rules.capacity_milli * PLANT_PERIODS_PER_SEC * PLANT_EPOCH_SEC);
-        p->unmanaged_load_milli = p->holds_unmanaged
-                                          ? demand_track_unmanaged(p->unmanaged_load_milli, p->unmanaged.use_milli,
-                                                                   p->idle_share, PLANT_EPOCH_SEC * 1e6)
-                                          : p->unmanaged.use_milli;
-        p->f.rules.unmanaged_milli = p->unmanaged_load_milli;
+        if (p->holds_unmanaged)
+                demand_track_unmanaged(&p->unmanaged_load, p->unmanaged.use_milli, p->idle_share,
+                                       PLANT_EPOCH_SEC * 1e6);
+        else
+                p->unmanaged_load.load_milli = p->unmanaged.use_milli;
+        p->f.rules.unmanaged_milli = p->unmanaged_load.load_milli;
         p->f.groups[0].busy_unmanaged_weight = p->unmanaged.use_milli > 10 ? p->unmanaged.weight : 0;
         for (size_t i = 0; i < p->f.n; i++) {
                 struct epoch_service *e = &p->f.services[i];

@@ -531,6 +531,43 @@ START_TEST(a_peak_rises_at_once_and_decays_by_half_lives)
 }
 END_TEST
 
+START_TEST(unmanaged_load_is_what_two_epochs_have_in_common)
+{
+        struct demand_unmanaged u = { 0 };
+
+        /* Our own start, beside a batch job that keeps the host full. */
+        demand_track_unmanaged(&u, 645, 0, 15e6);
+        ck_assert_double_eq(u.load_milli, 0);
+        demand_track_unmanaged(&u, 60, 0, 15e6);
+        ck_assert_double_eq(u.load_milli, 60);
+        demand_track_unmanaged(&u, 400, 0, 15e6);
+        ck_assert_double_eq_tol(u.load_milli, 60, 1e-9);
+        demand_track_unmanaged(&u, 380, 0, 15e6);
+        ck_assert_double_eq(u.load_milli, 380);
+        /* Squeezed by a full host, it is held; with idle CPU it is not. */
+        demand_track_unmanaged(&u, 50, 0, 600e6);
+        ck_assert_double_eq_tol(u.load_milli, 190, 1e-9);
+        demand_track_unmanaged(&u, 50, 0.5, 30e6);
+        ck_assert_double_eq_tol(u.load_milli, 95, 1e-9);
+}
+END_TEST
+
+START_TEST(an_interval_that_is_skipped_counts_for_nothing)
+{
+        struct demand_state s = { 0 };
+        struct unit_counters c = { .at_usec = 1000000 };
+
+        ck_assert_int_eq(demand_observe(&s, &c, false), 0);
+        c = (struct unit_counters) { .at_usec = 2000000, .usage_usec = 900000 };
+        demand_skip(&s, &c);
+        ck_assert_double_eq(s.used_usec, 0);
+        c = (struct unit_counters) { .at_usec = 3000000, .usage_usec = 1000000 };
+        ck_assert_int_eq(demand_observe(&s, &c, false), 0);
+        ck_assert_double_eq(s.used_usec, 100000);
+        ck_assert_double_eq(s.wall_usec, 1000000);
+}
+END_TEST
+
 START_TEST(every_reason_has_a_word_of_its_own)
 {
         for (int a = 0; a < _DEMAND_REASON_MAX; a++)
@@ -1142,6 +1179,8 @@ static Suite *suite(void)
         tcase_add_test(one, need_stays_between_baseline_and_max);
         tcase_add_test(one, a_restart_keeps_the_load_but_not_the_confidence);
         tcase_add_test(one, a_peak_rises_at_once_and_decays_by_half_lives);
+        tcase_add_test(one, unmanaged_load_is_what_two_epochs_have_in_common);
+        tcase_add_test(one, an_interval_that_is_skipped_counts_for_nothing);
         tcase_add_test(one, every_reason_has_a_word_of_its_own);
         suite_add_tcase(s, one);
 
