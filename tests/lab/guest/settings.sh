@@ -8,6 +8,12 @@
 apply_nothing() { :; }
 apply_solo() { :; }
 
+# What a user who is logged in or a container brings about: the cpu controller is on for all slices of
+# the first level, at equal weights. Without it, as after a boot, every service weighs the same.
+apply_weights_equal() {
+    set_property user.slice CPUWeight=100
+}
+
 # What the configuration says, told to systemd once.
 apply_weights_static() {
     for slice in $slices; do
