@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "platform/cgroup_reader.h"
 #include "platform/kernel_file.h"
-#include "platform/kernel_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +108,16 @@ int cgroup_reader_sample(const struct cgroup_reader *r, uint64_t now_usec, struc
                 .has_pressure = has_pressure,
         };
         return 0;
+}
+
+int cgroup_reader_bandwidth(const struct cgroup_reader *r, struct kernel_bandwidth *ret)
+{
+        char text[KERNEL_FILE_SIZE];
+        size_t n;
+        int error;
+
+        error = kernel_file_read(r->stat_fd, text, sizeof text, &n);
+        return error < 0 ? error : kernel_text_bandwidth(text, n, ret);
 }
 
 int cgroup_reader_limits(const struct cgroup_reader *r, struct cgroup_limits *ret)

@@ -8,6 +8,7 @@
  * Where the tree is and who is in it: cgroup_tree.h. */
 
 #include "core/model.h"
+#include "platform/kernel_text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,6 +50,11 @@ void cgroup_reader_close(struct cgroup_reader *r);
  * negative errno.
  */
 int cgroup_reader_sample(const struct cgroup_reader *r, uint64_t now_usec, struct unit_counters *ret);
+
+/* How often its quota was hit: cpu.stat and no more of it than that. Cost: one system call.
+ * Return: 0; -ENODATA without the cpu controller; -ENODEV when the cgroup is gone; -EBADMSG; other
+ * negative errno. */
+int cgroup_reader_bandwidth(const struct cgroup_reader *r, struct kernel_bandwidth *ret);
 
 /* What is in force for this cgroup. */
 struct cgroup_limits {

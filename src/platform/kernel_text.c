@@ -125,6 +125,35 @@ int kernel_text_cpu_stat(const char *text, size_t length, struct kernel_cpu_stat
         return 0;
 }
 
+int kernel_text_bandwidth(const char *text, size_t length, struct kernel_bandwidth *ret)
+{
+        const char *at = text, *end = text + length;
+        struct kernel_bandwidth bandwidth = { 0 };
+        bool has_periods = false, has_throttled = false;
+
+        while (at < end && !(has_periods && has_throttled)) {
+                const char *eol = memchr(at, '\n', (size_t)(end - at));
+                if (!eol)
+                        return -EBADMSG;
+
+                if (take_prefix(&at, eol, "nr_periods ")) {
+                        if (!is_wrapping_number(at, eol, &bandwidth.nr_periods))
+                                return -EBADMSG;
+                        has_periods = true;
+                } else if (take_prefix(&at, eol, "nr_throttled ")) {
+                        if (!is_wrapping_number(at, eol, &bandwidth.nr_throttled))
+                                return -EBADMSG;
+                        has_throttled = true;
+                }
+                at = eol + 1;
+        }
+
+        if (!has_periods || !has_throttled)
+                return -ENODATA;
+        *ret = bandwidth;
+        return 0;
+}
+
 /* The fields of a PSI line after its name: "avg10=0.65 avg60=0.70 avg300=0.20 total=3327333". */
 static bool find_total(const char *at, const char *eol, uint64_t *ret)
 {

@@ -27,6 +27,12 @@ struct kernel_cpu_stat {
         bool has_bandwidth;             /* the last three were there: only with the cpu controller */
 };
 
+/* Of these, what tells whether a quota is hit: counts modulo 2^32 as well. */
+struct kernel_bandwidth {
+        uint64_t nr_periods;
+        uint64_t nr_throttled;
+};
+
 /* cpu.pressure or /proc/pressure/cpu. Only the totals: the averages move every 2 s, these at once. */
 struct kernel_pressure {
         uint64_t some_usec;
@@ -46,6 +52,9 @@ struct kernel_proc_stat {
 };
 
 int kernel_text_cpu_stat(const char *text, size_t length, struct kernel_cpu_stat *ret);
+/* The same text, read no further than needed: this is done five times a second. Also -ENODATA: the
+ * kernel shows no such counters. */
+int kernel_text_bandwidth(const char *text, size_t length, struct kernel_bandwidth *ret);
 int kernel_text_pressure(const char *text, size_t length, struct kernel_pressure *ret);
 int kernel_text_cpu_max(const char *text, size_t length, struct kernel_cpu_max *ret);
 

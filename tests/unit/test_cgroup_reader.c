@@ -45,6 +45,7 @@ START_TEST(a_sample_holds_what_the_files_say_each_time)
 {
         struct cgroup_reader r;
         struct unit_counters c;
+        struct kernel_bandwidth b;
 
         fake_tree_unit(tree, "shop.slice/shop-web.slice", &(struct fake_unit) {
                 .usage_usec = 5000000, .nr_periods = 100, .nr_throttled = 7,
@@ -59,6 +60,9 @@ START_TEST(a_sample_holds_what_the_files_say_each_time)
         ck_assert_uint_eq(c.stalled_usec, 1234);
         ck_assert(c.has_bandwidth);
         ck_assert(c.has_pressure);
+        ck_assert_int_eq(cgroup_reader_bandwidth(&r, &b), 0);
+        ck_assert_uint_eq(b.nr_periods, 100);
+        ck_assert_uint_eq(b.nr_throttled, 7);
 
         /* Longer text, then shorter: also counters that went backwards are what the file says. */
         fake_tree_unit(tree, "shop.slice/shop-web.slice", &(struct fake_unit) {
@@ -92,6 +96,7 @@ START_TEST(a_controller_that_goes_takes_the_bandwidth_counters_and_the_limits_wi
         ck_assert_int_eq(cgroup_reader_sample(&r, 1, &c), 0);
         ck_assert_uint_eq(c.usage_usec, 20);
         ck_assert(!c.has_bandwidth);
+        ck_assert_int_eq(cgroup_reader_bandwidth(&r, &(struct kernel_bandwidth) { 0 }), -ENODATA);
         ck_assert_int_eq(cgroup_reader_limits(&r, &l), 0);
         ck_assert(!l.has_cpu_controller);
         ck_assert_uint_eq(l.quota_usec_per_sec, UINT64_MAX);
@@ -559,6 +564,7 @@ START_TEST(a_real_cgroup_is_sampled_and_answers_enodev_once_removed)
 
         ck_assert_int_eq(cgroup_reader_sample(&r, 6, &c), -ENODEV);
         ck_assert_int_eq(cgroup_reader_limits(&r, &l), -ENODEV);
+        ck_assert_int_eq(cgroup_reader_bandwidth(&r, &(struct kernel_bandwidth) { 0 }), -ENODEV);
         ck_assert_int_eq(cgroup_reader_open(mount, name, &again), -ENOENT);
 
         /* A new one of the same name does not revive the old descriptors. */

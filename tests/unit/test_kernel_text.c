@@ -55,6 +55,11 @@ START_TEST(cpu_stat_of_every_kernel_gives_the_same_numbers)
                 ck_assert_uint_eq(s.nr_periods, 1200);
                 ck_assert_uint_eq(s.nr_throttled, 34);
                 ck_assert_uint_eq(s.throttled_usec, 5600000);
+
+                struct kernel_bandwidth b;
+                ck_assert_int_eq(PARSE(kernel_text_bandwidth, texts[i], &b), 0);
+                ck_assert_uint_eq(b.nr_periods, 1200);
+                ck_assert_uint_eq(b.nr_throttled, 34);
         }
 }
 END_TEST
@@ -72,6 +77,25 @@ START_TEST(cpu_stat_without_the_controller_has_usage_but_no_bandwidth)
         ck_assert_int_eq(PARSE(kernel_text_cpu_stat, "usage_usec 7\nnr_periods 5\n", &s), 0);
         ck_assert(!s.has_bandwidth);
         ck_assert_uint_eq(s.nr_periods, 0);
+}
+END_TEST
+
+START_TEST(bandwidth_alone_is_read_no_further_than_needed_and_told_apart_from_none)
+{
+        struct kernel_bandwidth b = { .nr_periods = 42 };
+
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "nr_periods -1\nnr_throttled 3\ncut of", &b), 0);
+        ck_assert_uint_eq(b.nr_periods, UINT32_MAX);
+        ck_assert_uint_eq(b.nr_throttled, 3);
+
+        b.nr_periods = 42;
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "", &b), -ENODATA);
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "usage_usec 7\nuser_usec 4\n", &b), -ENODATA);
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "usage_usec 7\nnr_periods 5\n", &b), -ENODATA);
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "nr_periods 5\nnr_throttled 1", &b), -EBADMSG);
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "nr_periods x\nnr_throttled 1\n", &b), -EBADMSG);
+        ck_assert_int_eq(PARSE(kernel_text_bandwidth, "nr_periods 5\nnr_throttled 1 \n", &b), -EBADMSG);
+        ck_assert_uint_eq(b.nr_periods, 42);
 }
 END_TEST
 
@@ -374,6 +398,7 @@ int main(void)
 
         tcase_add_test(t, cpu_stat_of_every_kernel_gives_the_same_numbers);
         tcase_add_test(t, cpu_stat_without_the_controller_has_usage_but_no_bandwidth);
+        tcase_add_test(t, bandwidth_alone_is_read_no_further_than_needed_and_told_apart_from_none);
         tcase_add_test(t, period_counters_run_on_when_the_kernels_int_turns_negative);
         tcase_add_test(t, the_largest_number_is_read_and_one_more_is_refused);
         tcase_add_test(t, cpu_stat_that_no_kernel_writes_is_refused_and_leaves_the_output_alone);
