@@ -143,6 +143,15 @@ void demand_skip(struct demand_state *s, const struct unit_counters *c)
         s->n_recent = 0;
 }
 
+double demand_recent_use_milli(const struct demand_state *s)
+{
+        double most_milli = -1;
+
+        for (unsigned i = 0; i < DEMAND_PEAK_SAMPLES && i < s->n_recent; i++)
+                most_milli = max_of(most_milli, s->recent_usec[i] / s->recent_wall_usec[i] * MILLI_PER_CPU);
+        return most_milli;
+}
+
 /* What the ratio of throttled periods adds to need: nothing up to 5 %, half as much again at 20 %, as
  * much again when every period is throttled. Continuous, so that noise does not jump. */
 static double throttle_raise(double ratio)
@@ -204,6 +213,7 @@ void demand_track_unmanaged(struct demand_unmanaged *u, double use_mean_milli, d
 struct situation {
         bool is_throttled;
         bool ceiling_is_parked;         /* throttled by a ceiling of ours above the allocation */
+        bool is_on_loan;                /* its share was too small, so it was given more for a while */
         bool host_is_full;
         bool takes_more;                /* than the allocation, beyond what sampling can tell */
         bool is_short_of_breath;        /* takes all of the allocation, or stalls more than usual */
@@ -228,8 +238,11 @@ static struct situation situation_of(const struct demand_state *s, const struct 
         if (x_milli < 0)
                 return now;
         /* A quota that is the allocation is a partition's; one at Max= is the administrator's. */
-        now.ceiling_is_parked = is_throttled && c->quota_milli > noticeably_above(x_milli) &&
+        now.ceiling_is_parked = is_throttled && !c->quota_is_share &&
+                                c->quota_milli > noticeably_above(x_milli) &&
                                 c->quota_milli + QUOTA_STEP_MILLI <= c->max_milli;
+        now.is_on_loan = c->quota_is_share && isfinite(c->quota_milli) &&
+                         c->quota_milli > noticeably_above(x_milli);
         /* CPU that our own ceiling keeps idle was not there for the taking. */
         now.host_is_full = now.host_is_full || now.ceiling_is_parked;
         now.takes_more = use_mean_milli > noticeably_above(x_milli);
@@ -246,8 +259,9 @@ static void judge_load(struct demand_state *s, const struct demand_context *c,
         bool is_proven;
 
         if (c->allocation_milli < 0 || !now->host_is_full || s->load_milli <= c->allocation_milli ||
-            (now->is_throttled && !now->ceiling_is_parked)) {
-                /* Idle CPU was there for the taking, or the quota itself is the proof. */
+            (now->is_throttled && !now->ceiling_is_parked) || now->is_on_loan) {
+                /* Idle CPU was there for the taking, or the quota itself is the proof. What it could use
+                 * unthrottled of a loan is proven as well: by the throttling that the loan ended. */
                 s->is_elastic = false;
                 s->believed_usec = 0;
                 s->n_unproven = 0;

@@ -20,6 +20,8 @@
  *
  *      throttled by a quota that is the allocation     all of it: the quota proves that it is short
  *      throttled by a ceiling parked above it          nothing: spare CPU ran out, that is all
+ *      on a quota above it where quotas are shares     all of it: the guard lent that because it was
+ *                                                      throttled (guard.h), and takes it back
  *      stalled beyond its own baseline                 all of it, for an hour at most
  *      neither                                         for one epoch, in which the market may answer;
  *                                                      who takes more even then is elastic
@@ -91,12 +93,16 @@ int demand_observe(struct demand_state *s, const struct unit_counters *c, bool h
 /* The interval that ends with @c says nothing: counting goes on from there. */
 void demand_skip(struct demand_state *s, const struct unit_counters *c);
 
+/* The most that one of the last DEMAND_PEAK_SAMPLES samples used; negative if there is none. */
+double demand_recent_use_milli(const struct demand_state *s);
+
 /* What the estimate depends on besides the samples. */
 struct demand_context {
         double epoch_usec;
         double sample_interval_usec;
         double allocation_milli;        /* x in force, or < 0 if none */
         double quota_milli;             /* in force, or INFINITY */
+        bool quota_is_share;            /* Enforce=quota: it is the allocation, and above that a loan */
         double baseline_milli;
         double max_milli;               /* INFINITY if none */
         double grace_milli;             /* need of a service that is starting up */

@@ -711,6 +711,49 @@ START_TEST(a_ceiling_parked_above_the_allocation_is_no_proof)
 }
 END_TEST
 
+START_TEST(use_of_what_was_lent_to_a_throttled_share_is_proof)
+{
+        struct subject t = taker(0.3);
+
+        /* Throttled at its share; then the guard lends it half as much again, and it uses all of that
+         * without being throttled: nothing but the loan tells that from a job that soaks up spare CPU. */
+        t.context.quota_is_share = true;
+        t.context.quota_milli = 750;
+        for (int i = 0; i < 4; i++)
+                ck_assert(!epoch_passes(&t, &(struct behaviour) { .use_milli = 740, .stall = 0.3 })->is_elastic);
+        ck_assert_double_ge(t.estimate.need_milli, 1.15 * 740 - 1e-6);
+
+        /* Throttled even so: it needs more than that, and is not taken to be full of spare CPU. */
+        (void)epoch_passes(&t, &(struct behaviour) { .use_milli = 750, .throttled_ratio = 1,
+                                                     .throttled_share = 0.5, .stall = 0.8 });
+        ck_assert(!t.estimate.is_elastic);
+        ck_assert_int_eq(t.estimate.reason, DEMAND_THROTTLED);
+        ck_assert_double_ge(t.estimate.need_milli, 1.9 * 1.15 * 740);
+
+        /* The loan is back, and nobody throttles it: what it takes above its share is spare again. */
+        t.context.quota_milli = 500;
+        t.state.throttle_raise = 0;
+        epochs_pass(&t, &(struct behaviour) { .use_milli = 1000, .stall = 0.3 }, 3);
+        ck_assert(t.estimate.is_elastic);
+}
+END_TEST
+
+START_TEST(the_recent_use_is_the_largest_of_the_last_samples)
+{
+        struct subject t = subject_new();
+
+        ck_assert_double_lt(demand_recent_use_milli(&t.state), 0);
+        (void)demand_observe(&t.state, &t.counters, false);
+        ck_assert_double_lt(demand_recent_use_milli(&t.state), 0);
+        (void)second_passes(&t, use(700), false);
+        (void)second_passes(&t, use(200), false);
+        ck_assert_double_eq_tol(demand_recent_use_milli(&t.state), 700, 1e-6);
+        (void)second_passes(&t, use(300), true);
+        (void)second_passes(&t, use(100), false);
+        ck_assert_double_eq_tol(demand_recent_use_milli(&t.state), 300, 1e-6);
+}
+END_TEST
+
 START_TEST(a_ceiling_that_is_the_maximum_leaves_idle_cpu_idle)
 {
         struct subject t = taker(0.3);
@@ -1192,6 +1235,8 @@ static Suite *suite(void)
         tcase_add_test(above, queueing_is_not_believed_for_ever);
         tcase_add_test(above, a_partition_that_throttles_is_proof);
         tcase_add_test(above, a_ceiling_parked_above_the_allocation_is_no_proof);
+        tcase_add_test(above, use_of_what_was_lent_to_a_throttled_share_is_proof);
+        tcase_add_test(above, the_recent_use_is_the_largest_of_the_last_samples);
         tcase_add_test(above, a_ceiling_that_is_the_maximum_leaves_idle_cpu_idle);
         tcase_add_test(above, a_belief_outlives_the_ceiling_that_hides_the_stall);
         tcase_add_test(above, one_busy_thread_on_a_host_with_idle_cpu_is_ordinary_demand);
