@@ -39,6 +39,8 @@ static const struct field host_fields[] = {
         { "Frozen", "frozen", FIELD_SAME },
         { "ConfigError", "config_error", FIELD_SAME },
         { "EpochError", "epoch_error", FIELD_SAME },
+        { "PendingWrites", "pending_writes", FIELD_SAME },
+        { "GuardRaises", "guard_raises", FIELD_SAME },
         { "PressureAvailable", "pressure_available", FIELD_SAME },
 };
 
@@ -66,6 +68,7 @@ static const struct field service_fields[] = {
         { "CPUWeightApplied", "cpu_weight_applied", FIELD_OPTIONAL },
         { "CPUWeightRead", "cpu_weight_read", FIELD_OPTIONAL },
         { "ThrottledRatio", "throttled_ratio", FIELD_NUMBER },
+        { "GuardRaises", "guard_raises", FIELD_SAME },
         { "Pressure", "pressure", FIELD_NUMBER },
         { "Contention", "contention", FIELD_NUMBER },
         { "Confidence", "confidence", FIELD_NUMBER },
@@ -164,7 +167,7 @@ static void print_decision(struct json_object *host)
 static void print_epoch(const struct client *c, struct json_object *host)
 {
         double in_sec = next_epoch_sec(c, host);
-        uint64_t epoch = 0, length_usec = 0;
+        uint64_t epoch = 0, length_usec = 0, n_pending = 0;
         char next[64] = "";
 
         (void)json_get_count(host, "Epoch", &epoch);
@@ -173,6 +176,9 @@ static void print_epoch(const struct client *c, struct json_object *host)
                 (void)snprintf(next, sizeof next, ", the next in %.0fs", in_sec);
         head_line("Epoch", TERM_PLAIN, "%" PRIu64 ", one every %s%s", epoch, FORMAT_SPAN(length_usec),
                    next);
+        if (json_get_count(host, "PendingWrites", &n_pending) && n_pending > 0)
+                head_line("Writes", TERM_WARN, "%" PRIu64 " still to come, 50 a second; until then units have what "
+                          "they had", n_pending);
 }
 
 static void print_host(const struct client *c, struct json_object *host)

@@ -91,6 +91,7 @@ static size_t facts_of(struct daemon *d, const struct service *s, const char *no
         f[n++] = (struct service_facts){ .key = "Weight", .type = 'u', .number = c ? c->weight : 0 };
         REAL("MarketMilli", s->has_decision ? s->decision.market_milli : 0);
         REAL("ThrottledRatio", e->throttled_ratio);
+        USEC("GuardRaises", s->n_raises);
         REAL("Pressure", e->stall_share);
         REAL("Contention", e->contention);
         REAL("Confidence", e->confidence);
@@ -289,6 +290,7 @@ const sd_bus_vtable bus_service_vtable[] = {
         FACT("Weight", "u"),
         FACT("MarketMilli", "d"),
         FACT("ThrottledRatio", "d"),
+        FACT("GuardRaises", "t"),
         FACT("Pressure", "d"),
         FACT("Contention", "d"),
         FACT("Confidence", "d"),

@@ -12,6 +12,7 @@
  *   siblings       every epoch: who else is busy beside our units
  *   graph          every epoch: who calls whom: paths and coalitions
  *   actuate        from wanted to in force: save, shrink, read back, grow, read back
+ *   guard          five times a second: who hits its ceiling is given room at once
  *   release        giving back, one batch at a time
  *   configure      loading and reloading the configuration
  *   manager_bus    org.coalloc1 on D-Bus
@@ -24,6 +25,7 @@
 
 #include "core/demand.h"
 #include "core/epoch.h"
+#include "core/guard.h"
 #include "daemon/graph.h"
 #include "daemon/siblings.h"
 #include "platform/cgroup_reader.h"
@@ -66,6 +68,13 @@ struct latency_report {
         int64_t at_milli;               /* the allocation in force then; -1: none was */
 };
 
+/* A ceiling that the guard raised; all zero: none was. */
+struct guard_raise {
+        uint64_t at_usec;               /* CLOCK_MONOTONIC */
+        uint64_t from, to;              /* usec per second */
+        double throttled_share;         /* of the last periods, at most GUARD_WINDOW_PERIODS, 0..1 */
+};
+
 /* Everything about one followed unit. */
 struct service {
         struct daemon *d;
@@ -89,9 +98,23 @@ struct service {
 
         struct managed_value quota;     /* usec per second */
         struct managed_value weight;    /* CPUWeight */
+        struct guard_state guard;
+        enum guard_alarm alarm;         /* of the last poll */
+        bool is_guarded;                /* it is polled, and its ceiling can be raised */
+        uint64_t polled_usec;
+        struct guard_raise raise;       /* the last one */
+        uint64_t n_raises;              /* since the unit is known */
+        uint64_t raise_epoch;           /* in which that was */
+
         double max_milli, bound_milli;  /* as in struct epoch_service */
-        bool was_written;               /* in this round: a write refills the budget, one is enough */
-        bool had_own_write;             /* since the last sample */
+        uint64_t write_sent_usec;       /* CLOCK_MONOTONIC of the last write; 0: none yet */
+        uint64_t write_done_usec;       /* of its reply; USEC_UNSET: it is under way */
+        bool has_wishes;                /* the wanted values are to be written: decided, and not given back since */
+        bool has_failed;                /* the last write or look did: tried again in the next epoch */
+        bool is_urgent;                 /* the guard wants it written */
+        bool is_by_guard;               /* it did, when the write under way was sent */
+        bool is_pending;                /* a write of it waits for its turn */
+        unsigned n_epochs_waited;       /* in a row */
         bool is_unsure;                 /* what systemd has is to be read before the next write */
         bool is_refused;                /* the kernel has another value than the one last applied */
         bool is_refusal_logged;
@@ -184,11 +207,16 @@ struct daemon {
         double host_idle_share;
 
         /* timers */
-        sd_event_source *sample_timer, *epoch_timer, *stop_timer;
+        sd_event_source *sample_timer, *epoch_timer, *stop_timer, *round_timer;
         uint64_t next_sample_usec, next_epoch_usec, stop_deadline_usec;
 
         /* under way */
         struct actuation *actuation;
+        uint64_t next_round_usec;       /* before that only what is urgent is written */
+        size_t n_urgent_written;        /* until then */
+        size_t n_pending;               /* writes that wait for their turn */
+        struct guard *guard;
+        uint64_t n_raises;              /* since the start */
         struct release *release;
         bool is_round_due;              /* a round of writes waits for the releases to end */
         bool is_listed;                 /* systemd's units are known */
@@ -218,8 +246,18 @@ static inline int64_t quota_milli_from_usec(uint64_t usec_per_sec)
                                           : (int64_t)(usec_per_sec / USEC_PER_MILLI);
 }
 
+/* Did a write of ours, from sending to the reply, touch the time since then? Its throttle counters say
+ * nothing of that time: a write refills the budget of the period. */
+static inline bool service_was_written_since(const struct service *s, uint64_t usec)
+{
+        /* "Under way" is later than everything. */
+        return s->write_sent_usec > 0 && s->write_done_usec >= usec;
+}
+
 /* CLOCK_MONOTONIC at the start of this turn of the event loop. */
 uint64_t daemon_now_usec(struct daemon *d);
+/* CLOCK_MONOTONIC now: what is measured counts from when it was, not from when the turn began. */
+uint64_t daemon_clock_usec(void);
 /* STATUS= for systemctl status. */
 void daemon_notify_status(struct daemon *d);
 /* configure_reload() with systemd's reload protocol around it. */

@@ -4,6 +4,7 @@
 
 #include "daemon/actuate.h"
 #include "daemon/credits.h"
+#include "daemon/guard.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
 #include "daemon/reports.h"
@@ -268,6 +269,7 @@ static void estimate_all(struct daemon *d)
                         c.baseline_milli = milli_from_usec(s->config->baseline.usec_per_sec);
                         c.max_milli = fmax(fmin(s->max_milli, s->bound_milli), c.baseline_milli);
                         c.allocation_milli = s->recent_milli[0];
+                        c.quota_is_share = d->config->enforce == ENFORCE_QUOTA;
                         if (s->quota.is_ours && s->quota.applied != USEC_UNSET)
                                 c.quota_milli = milli_from_usec(s->quota.applied);
                         c.is_starting = s->systemd->n_starting > 0 ||
@@ -369,6 +371,12 @@ static void count_idle_epochs(struct daemon *d)
 
 static void take_decision(struct daemon *d)
 {
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+
+                s->has_failed = s->is_urgent = false;
+                s->n_epochs_waited = s->is_pending ? s->n_epochs_waited + 1 : 0;
+        }
         for (size_t i = 0; i < d->n_players; i++) {
                 struct service *s = d->players[i];
                 const struct epoch_decision *decision = &d->decisions[i];
@@ -378,7 +386,7 @@ static void take_decision(struct daemon *d)
                 s->recent_milli[0] = decision->alloc_milli;
                 s->input = d->inputs[i];
                 s->decision = *decision;
-                s->has_decision = true;
+                s->has_decision = s->has_wishes = true;
 
                 s->quota.wanted = d->config->enforce == ENFORCE_WEIGHT
                                           ? USEC_UNSET
@@ -389,6 +397,7 @@ static void take_decision(struct daemon *d)
                 struct service *s = d->groups[g].service;
 
                 s->weight.wanted = d->group_weights[g] > 0 ? d->group_weights[g] : USEC_UNSET;
+                s->has_wishes = true;
         }
 }
 
@@ -506,6 +515,7 @@ static void run_epoch(struct daemon *d)
         credits_settle(d);
         report_changes(d, tier_before, had_outcome);
         actuate(d);
+        guard_follow(d);
         manager_bus_epoch_done(d);
         daemon_notify_status(d);
         return;

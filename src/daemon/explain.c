@@ -434,24 +434,40 @@ static void say_gate(json_object *out, struct daemon *d, const struct service *s
             CPU(s->decision.alloc_milli));
 }
 
+static void say_guard(json_object *out, const struct service *s)
+{
+        const struct guard_raise *g = &s->raise;
+
+        if (s->n_raises == 0)
+                return;
+        say(out, "%s ago it was throttled in %.0f%% of the last periods, so the guard raised its CPUQuota= from %s to %s at once, between two epochs; %s (%" PRIu64 " raises so far).",
+            FORMAT_SPAN((daemon_clock_usec() - g->at_usec) / USEC_PER_SEC * USEC_PER_SEC),
+            100 * g->throttled_share, FORMAT_CPU(g->from), FORMAT_CPU(g->to),
+            service_is_raised(s) ? "that is in force"
+                                 : "since then it was set anew",
+            s->n_raises);
+}
+
 static void say_setting(json_object *out, struct daemon *d, const struct service *s)
 {
+        uint64_t quota = usec_from_quota_milli(s->decision.quota_milli);
         bool covered = s->decision.is_satisfied;
 
         if (d->config->enforce == ENFORCE_QUOTA)
                 say(out, "With Enforce=quota its CPUQuota= is that allocation in whole percents: %s.",
-                    FORMAT_CPU(s->quota.wanted));
+                    FORMAT_CPU(quota));
         else if (d->config->enforce == ENFORCE_BOTH && covered)
                 say(out, "Its load is covered, so it is never throttled by coalloc: %s%s.",
-                    s->quota.wanted == USEC_UNSET ? "no CPUQuota=" : "CPUQuota= is its Max=, ",
-                    s->quota.wanted == USEC_UNSET ? "" : FORMAT_CPU(s->quota.wanted));
+                    quota == USEC_UNSET ? "no CPUQuota=" : "CPUQuota= is its Max=, ",
+                    quota == USEC_UNSET ? "" : FORMAT_CPU(quota));
         else if (d->config->enforce == ENFORCE_BOTH && s->decision.is_unbounded)
                 say(out, "Its load is not quite covered, but it had no ceiling and misses less than a tenth: that is left to its weight, %s%s.",
-                    s->quota.wanted == USEC_UNSET ? "no CPUQuota=" : "CPUQuota= is its Max=, ",
-                    s->quota.wanted == USEC_UNSET ? "" : FORMAT_CPU(s->quota.wanted));
+                    quota == USEC_UNSET ? "no CPUQuota=" : "CPUQuota= is its Max=, ",
+                    quota == USEC_UNSET ? "" : FORMAT_CPU(quota));
         else if (d->config->enforce == ENFORCE_BOTH)
                 say(out, "Its load is not covered: it may use what the others leave, CPUQuota=%s.",
-                    FORMAT_CPU(s->quota.wanted));
+                    FORMAT_CPU(quota));
+        say_guard(out, s);
         if (s->weight.wanted != USEC_UNSET)
                 say(out, "Its CPUWeight= is %" PRIu64 "%s.", s->weight.wanted,
                     covered ? ", ahead of services that are short" : "");
@@ -532,6 +548,19 @@ static json_object *coalition_object(struct daemon *d, const struct service *s)
         return o;
 }
 
+static json_object *guard_of(const struct service *s)
+{
+        json_object *o = json_object_new_object();
+        bool has_raise = s->n_raises > 0;
+
+        put_int(o, "raises", (int64_t)s->n_raises);
+        put_double(o, "age_sec", has_raise ? (double)(daemon_clock_usec() - s->raise.at_usec) / USEC_PER_SEC : NAN);
+        put_double(o, "from_milli", has_raise ? milli_from_usec(s->raise.from) : NAN);
+        put_double(o, "to_milli", has_raise ? milli_from_usec(s->raise.to) : NAN);
+        put_double(o, "throttled_share", has_raise ? s->raise.throttled_share : NAN);
+        return o;
+}
+
 static json_object *decision_of(struct daemon *d, const struct service *s)
 {
         const struct epoch_outcome *out = &d->outcome;
@@ -600,6 +629,7 @@ int explain_service(struct daemon *d, const struct service *s, char **ret_json)
         (void)json_object_object_add(o, "sentences", sentences);
         (void)json_object_object_add(o, "inputs", inputs_of(d, s));
         (void)json_object_object_add(o, "decision", decision_of(d, s));
+        (void)json_object_object_add(o, "guard", guard_of(s));
 
         text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
         (void)json_object_put(o);

@@ -8,6 +8,7 @@
 #include "daemon/configure.h"
 #include "daemon/credits.h"
 #include "daemon/decide.h"
+#include "daemon/guard.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
 #include "daemon/sense.h"
@@ -341,6 +342,8 @@ static void daemon_done(struct daemon *d)
         services_free(d);
         (void)sd_event_source_unref(d->sample_timer);
         (void)sd_event_source_unref(d->epoch_timer);
+        (void)sd_event_source_unref(d->round_timer);
+        guard_free(d);
         (void)sd_event_source_unref(d->stop_timer);
         (void)sd_event_unref(d->event);
         host_cpu_close(&d->host);
@@ -403,6 +406,8 @@ static int run(struct daemon *d)
                 }
         }
         r = sense_start(d);
+        if (r >= 0)
+                r = guard_start(d);
         if (r >= 0)
                 r = decide_start(d);
         if (r >= 0)

@@ -11,6 +11,7 @@
 #include "daemon/bus_services.h"
 #include "daemon/configure.h"
 #include "daemon/explain.h"
+#include "daemon/guard.h"
 #include "daemon/reports.h"
 #include "daemon/services.h"
 #include "util/bus_names.h"
@@ -101,6 +102,10 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
                 return sd_bus_message_append(reply, "s", hold_reason(d));
         if (strcmp(property, "EpochError") == 0)
                 return sd_bus_message_append(reply, "s", d->epoch_error);
+        if (strcmp(property, "PendingWrites") == 0)
+                return sd_bus_message_append(reply, "t", (uint64_t)d->n_pending);
+        if (strcmp(property, "GuardRaises") == 0)
+                return sd_bus_message_append(reply, "t", d->n_raises);
         if (strcmp(property, "Frozen") == 0)
                 return sd_bus_message_append(reply, "b", (int)d->is_frozen);
         if (strcmp(property, "ConfigError") == 0)
@@ -244,6 +249,7 @@ static int do_freeze(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 log_plain(LOG_NOTICE, MSG_MODE_CHANGED, freeze ? "Frozen: allocations stay as they are."
                                                                : "Thawed: allocations follow demand again.");
         d->is_frozen = freeze;
+        guard_follow(d);
         return sd_bus_reply_method_return(m, NULL);
 }
 
@@ -346,6 +352,8 @@ static const sd_bus_vtable manager_vtable[] = {
         PROPERTY("Epoch", "t"),
         PROPERTY("EpochUSec", "t"),
         PROPERTY("NextEpochUSec", "t"),
+        PROPERTY("PendingWrites", "t"),
+        PROPERTY("GuardRaises", "t"),
         PROPERTY("Hold", "s"),
         PROPERTY("EpochError", "s"),
         PROPERTY("Frozen", "b"),

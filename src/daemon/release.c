@@ -102,7 +102,7 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
                 s->quota.is_ours = s->weight.is_ours = false;
                 s->quota.wanted = s->quota.applied = USEC_UNSET;
                 s->weight.wanted = s->weight.applied = USEC_UNSET;
-                s->is_refused = s->is_refusal_logged = s->is_unsure = false;
+                s->is_refused = s->is_refusal_logged = s->is_unsure = s->has_wishes = false;
                 s->write_error = s->release_error = 0;
         }
 }
@@ -116,7 +116,7 @@ static void on_done(void *ctx, unsigned n_failed)
         mark_all(d);
         /* What was decided for everybody before everything was given back is no longer to be written. */
         if (!r->units)
-                d->is_round_due = false;
+                actuate_forget(d);
         if (r->done)
                 r->done(r->ctx, n_failed);
         request_free(r);

@@ -18,6 +18,14 @@ uint64_t daemon_now_usec(struct daemon *d)
         return now_usec;
 }
 
+uint64_t daemon_clock_usec(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /* A unit may have come back with another cgroup of the same name: that is a new player. */
 void sense_open(struct daemon *d, struct service *s)
 {
@@ -36,7 +44,7 @@ void sense_open(struct daemon *d, struct service *s)
         }
         cgroup_reader_close(&s->reader);
         s->reader = fresh;
-        s->has_counters = false;
+        s->has_counters = s->is_guarded = false;
         s->is_fresh_cgroup = true;
         demand_restart(&s->demand);
         service_forget_allocation(s);
@@ -61,10 +69,9 @@ static bool sample_service(struct service *s, uint64_t now_usec, uint64_t *ret_u
 
         if (had_counters && now.usage_usec > s->counters.usage_usec)
                 *ret_used_usec = now.usage_usec - s->counters.usage_usec;
-        (void)demand_observe(&s->demand, &now, s->had_own_write);
+        (void)demand_observe(&s->demand, &now, service_was_written_since(s, s->counters.at_usec));
         s->counters = now;
         s->has_counters = true;
-        s->had_own_write = false;
         return had_counters;
 }
 
@@ -93,14 +100,10 @@ static void sample_host(struct daemon *d, uint64_t now_usec, uint64_t managed_us
 
 void sense_sample(struct daemon *d)
 {
-        struct timespec ts;
-        uint64_t now_usec, managed_usec = 0;
-        bool is_complete = d->is_listed;
-
         /* Asked of the clock, not of the loop: the loop's "now" is the same for a whole turn, and the
          * time between two readings has to be that of the readings. */
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        now_usec = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+        uint64_t now_usec = daemon_clock_usec(), managed_usec = 0;
+        bool is_complete = d->is_listed;
 
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];

@@ -65,7 +65,7 @@ struct service *services_find_by_any_name(struct daemon *d, const char *name)
 
 void service_forget_allocation(struct service *s)
 {
-        s->has_decision = false;
+        s->has_decision = s->has_wishes = false;
         s->quota.wanted = s->weight.wanted = USEC_UNSET;
         for (size_t i = 0; i < EPOCH_RECENT; i++)
                 s->recent_milli[i] = -1;
@@ -436,6 +436,12 @@ bool service_plays(const struct service *s)
                !s->weight.is_foreign && !s->is_off_limits && !s->is_nested && !s->is_releasing;
 }
 
+bool service_is_raised(const struct service *s)
+{
+        return s->n_raises > 0 && s->quota.is_ours && s->has_decision && s->quota.applied == s->raise.to &&
+               s->quota.applied != usec_from_quota_milli(s->decision.quota_milli);
+}
+
 const char *service_state(const struct daemon *d, const struct service *s)
 {
         if (!s->config)
@@ -477,6 +483,8 @@ char *service_note(const struct daemon *d, const struct service *s)
                 note = strdup("not enough measurements yet");
         else if (s->is_refused)
                 note = strdup("the kernel did not take the last value; see the journal");
+        else if (service_is_raised(s))
+                note = strdup("raised by the guard");
         else if (s->estimate.is_elastic)
                 note = strdup("takes what is spare");
         else if (s->has_decision && !s->decision.is_satisfied)

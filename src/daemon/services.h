@@ -30,6 +30,8 @@ void services_free(struct daemon *d);
 /* Managed, active, measured, and nobody else's: takes part in the bargaining. A unit whose data fails
  * to come plays on with what it has, for STALE_EPOCHS_MAX epochs. */
 bool service_plays(const struct service *s);
+/* Has its ceiling another value than the last decision gave it, because the guard raised it? */
+bool service_is_raised(const struct service *s);
 /* Nothing that was decided for it holds any longer. */
 void service_forget_allocation(struct service *s);
 /* The quota that the unit had before us, usec per second, or USEC_UNSET. */

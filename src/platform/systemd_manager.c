@@ -187,6 +187,11 @@ int systemd_manager_start(struct systemd_manager *m)
         return systemd_bus_start(m);
 }
 
+bool systemd_manager_has_reloaded(const struct systemd_manager *m)
+{
+        return m->listing.announce_reloaded;
+}
+
 sd_bus *systemd_manager_bus(struct systemd_manager *m)
 {
         return m->link.is_connected ? m->bus : NULL;

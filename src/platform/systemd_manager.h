@@ -118,6 +118,10 @@ struct systemd_manager *systemd_manager_free(struct systemd_manager *m);
  * can be had on it: the private socket of PID 1 has none. */
 sd_bus *systemd_manager_bus(struct systemd_manager *m);
 
+/* Has systemd reloaded, and SYSTEMD_RELOADED is still to come? Whatever is read of units until then may
+ * have been undone already. */
+bool systemd_manager_has_reloaded(const struct systemd_manager *m);
+
 /* A followed unit by name, or NULL. */
 struct systemd_unit *systemd_manager_find(struct systemd_manager *m, const char *unit);
 

@@ -99,6 +99,10 @@ int journal_log(int priority, const struct journal_fields *f, const char *format
                 add_field(&l, "COALLOC_REASON=%s", f->reason);
         if (f->epoch)
                 add_field(&l, "COALLOC_EPOCH=%" PRIu64, f->epoch);
+        if (f->quota_usec_per_sec)
+                add_field(&l, "COALLOC_QUOTA_USEC_PER_SEC=%" PRIu64, f->quota_usec_per_sec);
+        if (f->previous_usec_per_sec)
+                add_field(&l, "COALLOC_PREVIOUS_USEC_PER_SEC=%" PRIu64, f->previous_usec_per_sec);
         if (f->error < 0)
                 add_field(&l, "ERRNO=%i", -f->error);
         l.iov[l.n] = (struct iovec){ .iov_base = message, .iov_len = strlen(message) };

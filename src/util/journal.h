@@ -35,6 +35,7 @@
 #define MSG_CREDITS_UNUSABLE    "d8ffac4029224b09b6166788cae8b39b"
 #define MSG_CREDITS_DAMAGED     "b0b8e1d4aec241c3b09e885f5e494f26"
 #define MSG_PATHS_LIMITED       "e2011afab34a4244bbf5f1bcd334bb4d"
+#define MSG_GUARD_RAISED        "5bd157996ea64c2e8d6d8e310a73257c"
 
 /* What a message is about. Zero and NULL fields are left out. */
 struct journal_fields {
@@ -42,6 +43,8 @@ struct journal_fields {
         const char *unit;               /* COALLOC_UNIT= */
         const char *reason;             /* COALLOC_REASON= */
         uint64_t epoch;                 /* COALLOC_EPOCH= */
+        uint64_t quota_usec_per_sec;    /* COALLOC_QUOTA_USEC_PER_SEC= */
+        uint64_t previous_usec_per_sec; /* COALLOC_PREVIOUS_USEC_PER_SEC= */
         int error;                      /* ERRNO=, negative errno */
 };
 

@@ -33,6 +33,7 @@ static struct {
         const char *hold;
         const char *tier;
         double trend;
+        uint64_t n_pending;
 } fake = { .mode = "enforce", .config_error = "", .epoch_error = "", .hold = "", .tier = "congested",
            .trend = -0.5 };
 
@@ -568,13 +569,14 @@ static const char *verdict(void)
 static int get(sd_bus *bus, const char *path, const char *interface, const char *property,
                sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        static const struct {
+        const struct {
                 const char *name;
                 uint64_t count;
         } counts[] = {
                 { "CapacityUSecPerSec", 4000000 }, { "BargainedUSecPerSec", 3600000 },
                 { "AllocatedUSecPerSec", 2100000 }, { "UnmanagedUSecPerSec", 120000 },
                 { "Epoch", 42 }, { "EpochUSec", 15000000 }, { "NextEpochUSec", 0 },
+                { "PendingWrites", fake.n_pending }, { "GuardRaises", 7 },
         };
         const struct {
                 const char *name;
@@ -646,6 +648,8 @@ static const sd_bus_vtable newer_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Hold", "s", get, 0, 0),
         SD_BUS_PROPERTY("EpochError", "s", get, 0, 0),
+        SD_BUS_PROPERTY("PendingWrites", "t", get, 0, 0),
+        SD_BUS_PROPERTY("GuardRaises", "t", get, 0, 0),
         SD_BUS_VTABLE_END
 };
 
@@ -670,6 +674,8 @@ int main(int argc, char *argv[])
                 fake.hold = "veto";
         if (strcmp(how, "veto") == 0)
                 fake.trend = 0.25;
+        if (strcmp(how, "writing") == 0)
+                fake.n_pending = 850;
         if (strcmp(how, "rolled-back") == 0) {
                 fake.hold = "rolled-back";
                 fake.trend = 0;

@@ -105,8 +105,8 @@ is "$(printf '%s\n' "$out" | wc -l | tr -d ' ')" 5 "--no-legend prints the rows 
 
 run status --json
 is "$status/$err" 0/ "status --json is fine"
-contains "$out" '{"version":"0.1.0","mode":"enforce","enforce":"both","tier":"congested","capacity_milli":4000,"bargained_milli":3600,"allocated_milli":2100,"unmanaged_milli":120,"scarcity":0.5,"shadow_price":null,"potential":0.125,"potential_trend":-0.5,"step_size":1,"verdict":"apply","hold":"","epoch":42,"epoch_sec":15,"frozen":false,"config_error":"","epoch_error":"","pressure_available":true,"next_epoch_sec":null,"services":[' "the keys of the host"
-contains "$out" '{"name":"db","unit":"shop-db.slice","managed":true,"active":true,"state":"refused","note":"the kernel did not take it","coalition":"","use_milli":42,"load_milli":42,"need_milli":100,"need_reason":"load","floor_milli":0,"baseline_milli":100,"max_milli":null,"weight":100,"alloc_milli":500,"quota_wanted_milli":500,"quota_applied_milli":500,"quota_read_milli":900,"cpu_weight_wanted":600,"cpu_weight_applied":500,"cpu_weight_read":500,"throttled_ratio":0,"pressure":0,"contention":null,"confidence":null,"satisfied":null,"elastic":null,"calls":null,"credit":null,"importance":null,"entitlement_milli":null,"bargain_weight":null,"latency_target_ms":null,"latency_target_used_ms":null,"latency_ms":null,"latency_stale":null,"latency_age_sec":null,"latency_model_ms":null,"elasticity":null}' "the keys of a service"
+contains "$out" '{"version":"0.1.0","mode":"enforce","enforce":"both","tier":"congested","capacity_milli":4000,"bargained_milli":3600,"allocated_milli":2100,"unmanaged_milli":120,"scarcity":0.5,"shadow_price":null,"potential":0.125,"potential_trend":-0.5,"step_size":1,"verdict":"apply","hold":"","epoch":42,"epoch_sec":15,"frozen":false,"config_error":"","epoch_error":"","pending_writes":0,"guard_raises":7,"pressure_available":true,"next_epoch_sec":null,"services":[' "the keys of the host"
+contains "$out" '{"name":"db","unit":"shop-db.slice","managed":true,"active":true,"state":"refused","note":"the kernel did not take it","coalition":"","use_milli":42,"load_milli":42,"need_milli":100,"need_reason":"load","floor_milli":0,"baseline_milli":100,"max_milli":null,"weight":100,"alloc_milli":500,"quota_wanted_milli":500,"quota_applied_milli":500,"quota_read_milli":900,"cpu_weight_wanted":600,"cpu_weight_applied":500,"cpu_weight_read":500,"throttled_ratio":0,"guard_raises":null,"pressure":0,"contention":null,"confidence":null,"satisfied":null,"elastic":null,"calls":null,"credit":null,"importance":null,"entitlement_milli":null,"bargain_weight":null,"latency_target_ms":null,"latency_target_used_ms":null,"latency_ms":null,"latency_stale":null,"latency_age_sec":null,"latency_model_ms":null,"elasticity":null}' "the keys of a service"
 
 # ---- explain, plan ----------------------------------------------------------------------------------
 
@@ -191,6 +191,9 @@ contains "$out" "V 0.125 (0 is the bargaining solution), +0.25 since the last ep
         "a veto is told, and a V that rose without a word of blame"
 run status --json
 contains "$out" '"verdict":"hold","hold":"veto",' "a veto has a key"
+fake writing
+run status
+contains "$out" "Writes: 850 still to come, 50 a second; until then units have what they had" "a plan that is still being written is told"
 fake rolled-back
 run status
 contains "$out" "V 0.125 (0 is the bargaining solution), unchanged since the last epoch; rolled back after epochs that made things worse: earlier allocations hold for a few epochs, then it goes on by itself" \
@@ -203,7 +206,7 @@ is "$(printf '%s\n' "$out" | sed -n 2,4p)" "   Error: 4 services, but fewer whol
     Tier: congested. Every baseline is kept, but not every need fits: the CPU above the baselines is bargained over." \
         "why an epoch ended without a decision comes first, golden"
 run status --json
-contains "$out" '"epoch_error":"4 services, but fewer whole percents of CPU to give.","pressure' "so it is in JSON"
+contains "$out" '"epoch_error":"4 services, but fewer whole percents of CPU to give.","pending_writes"' "so it is in JSON"
 fake undecided
 run status
 is "$(printf '%s\n' "$out" | sed -n 2,4p)" "   Error: 4 services, but fewer whole percents of CPU to give.

@@ -379,6 +379,261 @@ static void debug_logs_every_value_that_is_written(void)
         stop(h);
 }
 
+/* ---- many writes ------------------------------------------------------------------------------- */
+
+static void writes_beyond_fifty_follow_in_later_rounds_within_the_budget(void)
+{
+        enum { N = 130 };
+        struct daemon_host *h = daemon_host_new(16);
+        char unit[64];
+
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\nReserve=0%\n[Service all]\nUnit=app-*.slice\n");
+        daemon_host_add(h, "app.slice", 0);
+        for (unsigned i = 0; i < N; i++) {
+                snprintf(unit, sizeof unit, "app-%u.slice", i);
+                daemon_host_add(h, unit, 0.02 * (i % 7));
+        }
+        h->budgeted = "app-";
+        daemon_host_run(h, NULL);
+        /* While one answer of the first round is missing there is no second one. */
+        h->systemd->holds_replies = true;
+        while (h->systemd->n_set < 50) {
+                daemon_host_turn(h);
+                if (h->systemd->n_set < 50)
+                        fake_systemd_release(h->systemd, 0);
+        }
+        for (unsigned i = 0; i < 50; i++)
+                daemon_host_turn(h);
+        REQUIRE_NUMBER(h, h->systemd->n_set, 50);
+        h->systemd->holds_replies = false;
+        fake_systemd_release(h->systemd, 0);
+        WAIT(h, daemon_host_number(h, NULL, "PendingWrites") > 0);
+        WAIT(h, values_of(h, "app-99.slice").quota != UNSET && values_of(h, "app-129.slice").quota != UNSET);
+
+        /* Plans change while the last one is still on its way: what was not written yet is forgotten. */
+        for (unsigned k = 0; k < 4; k++) {
+                for (unsigned i = 0; i < N; i++) {
+                        snprintf(unit, sizeof unit, "app-%u.slice", i);
+                        fake_systemd_find(h->systemd, unit)->load_cpus = (i + k) % 3 ? 0.03 : 0.3;
+                }
+                daemon_host_epochs(h, 1);
+        }
+        WAIT(h, daemon_host_number(h, NULL, "PendingWrites") == 0);
+        REQUIRE(h, h->sum_usec_max > 0 && h->sum_usec_max <= 16000000);
+        /* Two seconds are the rule; without it there would be tenths of one. */
+        REQUIRE(h, h->gap_usec_min + h->lag_usec_max > 1000000);
+        stop(h);
+}
+
+/* ---- the guard --------------------------------------------------------------------------------- */
+
+#define TWO                                                                     \
+        "[Service web]\nUnit=shop-web.slice\nBaseline=20%\n"                    \
+        "[Service db]\nUnit=shop-db.slice\nBaseline=20%\n"
+
+/* Two services with quotas in force, in an epoch that does not end while somebody looks. */
+static struct daemon_host *between_epochs(const char *manager)
+{
+        struct daemon_host *h = daemon_host_new(4);
+        char text[1024];
+
+        snprintf(text, sizeof text, "[Manager]\n" FAST "Enforce=quota\n%s%s", manager, TWO);
+        daemon_host_configure(h, text);
+        daemon_host_add(h, "shop.slice", 0);
+        daemon_host_add(h, "shop-web.slice", 0.5);
+        daemon_host_add(h, "shop-db.slice", 0.5);
+        h->budgeted = "shop-";
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET && values_of(h, "shop-db.slice").quota != UNSET);
+        /* A first quota is that of a service that starts; to be lowered it has to be quiet for a while. */
+        daemon_host_epochs(h, 2);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "QuotaAppliedUSecPerSec") ==
+                        daemon_host_number(h, "shop-web.slice", "QuotaWantedUSecPerSec"));
+        snprintf(text, sizeof text, "[Manager]\nEpochSec=1h\nSampleIntervalSec=200ms\nEnforce=quota\n%s%s",
+                 manager, TWO);
+        daemon_host_configure(h, text);
+        call(h, "Reload", NULL);
+        /* No round of writes is left over. */
+        WAIT(h, daemon_host_number(h, NULL, "PendingWrites") == 0);
+        h->gap_usec_min = 0;
+        return h;
+}
+
+static uint64_t n_throttled(struct daemon_host *h, const char *unit)
+{
+        return fake_systemd_find(h->systemd, unit)->counters.nr_throttled;
+}
+
+/* Is it written that way in the answer? */
+static bool explains(struct daemon_host *h, const char *unit, const char *text)
+{
+        char *answer = daemon_host_answer(h, "Explain", unit);
+        bool is_there = strstr(answer, text) != NULL;
+
+        free(answer);
+        return is_there;
+}
+
+static void throttled_unit_is_given_room_long_before_the_epoch_ends(void)
+{
+        struct daemon_host *h = between_epochs("Spare=0%\n");
+        uint64_t before = values_of(h, "shop-web.slice").quota, n_epochs = h->n_epochs;
+
+        REQUIRE(h, before < 1000000 && h->n_raised == 0);
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 2;
+        WAIT(h, h->n_raised > 0);
+        REQUIRE_NUMBER(h, h->n_epochs, n_epochs);
+        REQUIRE(h, values_of(h, "shop-web.slice").quota > before);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "Note"), "raised by the guard");
+        REQUIRE(h, explains(h, "shop-web.slice", "so the guard raised its CPUQuota= from"));
+        /* Again and again, until it is no longer throttled; said once. */
+        WAIT(h, values_of(h, "shop-web.slice").quota >= 2000000);
+        REQUIRE(h, h->gap_usec_min + h->lag_usec_max > 1000000);
+        WAIT(h, daemon_host_number(h, NULL, "GuardRaises") == h->n_raised && h->n_raised >= 2);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "shop-web.slice", "GuardRaises"), h->n_raised);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "shop-web.slice was throttled in"), 1);
+        REQUIRE(h, daemon_host_logged(h, "Room was taken from nobody") == 1);
+        REQUIRE_NUMBER(h, h->n_lowered, 0);
+        REQUIRE(h, h->sum_usec_max <= 3600000);
+        stop(h);
+}
+
+static void room_is_taken_from_who_is_quiet_and_the_sum_holds(void)
+{
+        struct daemon_host *h = between_epochs("");
+
+        /* All is given out, spare included. */
+        REQUIRE(h, values_of(h, "shop-web.slice").quota + values_of(h, "shop-db.slice").quota > 3500000);
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 2.4;
+        WAIT(h, values_of(h, "shop-web.slice").quota >= 2400000);
+        WAIT(h, h->n_lowered > 0 && h->n_raised > 0);
+        REQUIRE(h, values_of(h, "shop-db.slice").quota >= 1000000);
+        REQUIRE(h, h->sum_usec_max <= 3600000);
+        REQUIRE(h, daemon_host_logged(h, "Room was taken from shop-db.slice") >= 1);
+        stop(h);
+}
+
+static void frozen_units_are_not_raised_until_thawed(void)
+{
+        struct daemon_host *h = between_epochs("Spare=0%\n");
+        uint64_t before = values_of(h, "shop-web.slice").quota, periods;
+
+        call(h, "Freeze", "yes");
+        periods = n_throttled(h, "shop-web.slice");
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 2;
+        WAIT(h, n_throttled(h, "shop-web.slice") - periods >= 20);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, before);
+        call(h, "Freeze", "no");
+        WAIT(h, h->n_raised > 0);
+        /* Observing gives back, and that is all. */
+        call(h, "SetMode", "observe");
+        REQUIRE(h, all_are_as_they_were(h));
+        fake_systemd_set_own(h->systemd, "shop-web.slice", 300000, UNSET);
+        periods = n_throttled(h, "shop-web.slice");
+        WAIT(h, n_throttled(h, "shop-web.slice") - periods >= 20);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 300000);
+        stop(h);
+}
+
+static void quota_that_is_lowered_by_hand_is_not_raised_again(void)
+{
+        struct daemon_host *h = between_epochs("Spare=0%\n");
+
+        fake_systemd_set_foreign(h->systemd, "shop-web.slice", 250000);
+        /* Found when the guard is about to raise it, not at the end of the hour. */
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "foreign") == 0);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 250000);
+        REQUIRE_NUMBER(h, h->n_raised, 0);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 250000);
+        daemon_host_free(h);
+}
+
+/* As if every period had been throttled. */
+static void throttle_by_hand(struct daemon_host *h, const char *unit, unsigned n_periods)
+{
+        struct fake_systemd_unit *u = fake_systemd_find(h->systemd, unit);
+
+        u->counters.nr_periods += n_periods;
+        u->counters.nr_throttled += n_periods;
+        u->counters.throttled_usec += n_periods * UINT64_C(100000);
+        fake_systemd_show(h->systemd, u);
+}
+
+static void throttling_beside_a_write_of_ours_counts_for_nothing(void)
+{
+        struct daemon_host *h = daemon_host_new(4);
+        unsigned n_set, n_reads = 0;
+
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\nReserve=0%\n" TWO);
+        daemon_host_add(h, "shop.slice", 0);
+        daemon_host_add(h, "shop-web.slice", 0.3);
+        daemon_host_add(h, "shop-db.slice", 0.3);
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET && values_of(h, "shop-db.slice").quota != UNSET);
+        /* The next plan takes from web; its write is carried out, and the answer does not come. */
+        daemon_host_epochs(h, 3);
+        h->systemd->holds_replies = true;
+        n_set = fake_systemd_find(h->systemd, "shop-web.slice")->n_set;
+        fake_systemd_find(h->systemd, "shop-db.slice")->load_cpus = 1.9;
+        WAIT(h, fake_systemd_find(h->systemd, "shop-web.slice")->n_set > n_set);
+        (void)daemon_host_reads(h, "shop-web.slice");
+        throttle_by_hand(h, "shop-web.slice", 100);
+        while (n_reads < 6) {
+                daemon_host_turn(h);
+                n_reads += daemon_host_reads(h, "shop-web.slice");
+        }
+        throttle_by_hand(h, "shop-web.slice", 100);
+        h->systemd->holds_replies = false;
+        fake_systemd_release(h->systemd, 0);
+        daemon_host_epochs(h, 1);
+        REQUIRE(h, daemon_host_real(h, "shop-web.slice", "ThrottledRatio") < 0.05);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "shop-web.slice", "GuardRaises"), 0);
+        /* The same without a write counts: while it is frozen there is none. */
+        call(h, "Freeze", "yes");
+        daemon_host_epochs(h, 1);
+        throttle_by_hand(h, "shop-web.slice", 100);
+        WAIT(h, daemon_host_real(h, "shop-web.slice", "ThrottledRatio") > 0.5);
+        stop(h);
+}
+
+static void counters_are_polled_only_while_a_ceiling_is_in_force(void)
+{
+        struct daemon_host *h = daemon_host_new(2);
+        unsigned n_web = 0, n_other = 0;
+
+        daemon_host_configure(h, "[Manager]\nEpochSec=3s\nSampleIntervalSec=1s\n" TWO);
+        daemon_host_add(h, "shop.slice", 0);
+        daemon_host_add(h, "other.slice", 0.01);
+        daemon_host_add(h, "shop-web.slice", 4);
+        daemon_host_add(h, "shop-db.slice", 0.3);
+        daemon_host_run(h, NULL);
+        /* Short, so it has one. Others are sampled as often, but not guarded. */
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        (void)daemon_host_reads(h, "shop-web.slice");
+        (void)daemon_host_reads(h, "other.slice");
+        while (n_other < 3) {
+                daemon_host_turn(h);
+                n_web += daemon_host_reads(h, "shop-web.slice");
+                n_other += daemon_host_reads(h, "other.slice");
+        }
+        REQUIRE(h, n_web >= 2 * n_other);
+
+        /* Nobody is short any more: no ceiling, and nothing to look at. */
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 0.2;
+        WAIT(h, values_of(h, "shop-web.slice").quota == UNSET && values_of(h, "shop-db.slice").quota == UNSET);
+        daemon_host_epochs(h, 1);
+        (void)daemon_host_reads(h, "shop-web.slice");
+        (void)daemon_host_reads(h, "other.slice");
+        for (n_web = n_other = 0; n_other < 3;) {
+                daemon_host_turn(h);
+                n_web += daemon_host_reads(h, "shop-web.slice");
+                n_other += daemon_host_reads(h, "other.slice");
+        }
+        REQUIRE(h, n_web <= n_other + 1);
+        stop(h);
+}
+
 /* ---- others ------------------------------------------------------------------------------------ */
 
 static void foreign_change_is_left_alone_until_adopted(void)
@@ -522,8 +777,12 @@ static void unit_without_data_is_given_back_after_four_epochs(void)
         struct fake_systemd_unit *web = fake_systemd_find(h->systemd, "shop-web.slice");
 
         daemon_host_run(h, NULL);
+        /* Nobody who is throttled and borrows, and no plan that waits for quiet. */
+        fake_systemd_find(h->systemd, "shop-job.slice")->load_cpus = 0.3;
         WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
         daemon_host_epochs(h, 2);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "QuotaAppliedUSecPerSec") ==
+                        daemon_host_number(h, "shop-web.slice", "QuotaWantedUSecPerSec"));
         web->counters.is_garbled = true;
         daemon_host_epochs(h, 1);
         /* Of this epoch a part was measured still. */
@@ -1266,6 +1525,13 @@ static const struct {
 } cases[] = {
         /* the long ones first */
         CASE(unit_without_data_is_given_back_after_four_epochs),
+        CASE(writes_beyond_fifty_follow_in_later_rounds_within_the_budget),
+        CASE(throttling_beside_a_write_of_ours_counts_for_nothing),
+        CASE(counters_are_polled_only_while_a_ceiling_is_in_force),
+        CASE(throttled_unit_is_given_room_long_before_the_epoch_ends),
+        CASE(room_is_taken_from_who_is_quiet_and_the_sum_holds),
+        CASE(frozen_units_are_not_raised_until_thawed),
+        CASE(quota_that_is_lowered_by_hand_is_not_raised_again),
         CASE(coalition_makes_its_path_faster_and_takes_from_nobody_else),
         CASE(latency_reports_are_checked_used_and_go_stale),
         CASE(path_target_raises_what_its_services_need),

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -76,8 +77,13 @@ static void on_set(void *userdata, const struct fake_systemd_unit *unit, bool ha
         bool is_complete = true;
         double sum_usec = 0;
 
+        uint64_t now_usec = testing_now_usec(), gap_usec = now_usec - unit->set_usec;
+
         if (unit->n_set > h->n_sets_in_epoch_max)
                 h->n_sets_in_epoch_max = unit->n_set;
+        if (unit->set_usec > 0 && (h->gap_usec_min == 0 || gap_usec < h->gap_usec_min))
+                h->gap_usec_min = gap_usec;
+        fake_systemd_find(h->systemd, unit->name)->set_usec = now_usec;
         if (!h->budgeted)
                 return;
         for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next) {
@@ -100,8 +106,17 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 h->n_epochs++;
                 for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next)
                         u->n_set = 0;
-        } else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "QuotaChanged") > 0)
+        } else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "QuotaChanged") > 0) {
+                const char *unit, *reason;
+                uint64_t old, new;
+
+                MUST(h, sd_bus_message_read(m, "stts", &unit, &old, &new, &reason));
                 h->n_quota_changed++;
+                if (strcmp(reason, "guard") == 0) {
+                        h->n_raised += new > old;
+                        h->n_lowered += new < old;
+                }
+        }
         else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "WeightChanged") > 0)
                 h->n_weight_changed++;
         else if (sd_bus_message_is_signal(m, COALLOC_INTERFACE, "PricesChanged") > 0)
@@ -140,6 +155,47 @@ static void read_log(struct daemon_host *h)
         }
 }
 
+static void read_watches(struct daemon_host *h)
+{
+        char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        ssize_t n;
+
+        while (h->watch_fd >= 0 && (n = read(h->watch_fd, buffer, sizeof buffer)) > 0)
+                for (char *at = buffer; at < buffer + n;) {
+                        struct inotify_event event;
+
+                        memcpy(&event, at, sizeof event);
+                        for (struct daemon_host_reads *r = h->reads; r->unit; r++)
+                                r->n += r->watch == event.wd;
+                        at += sizeof event + event.len;
+                }
+}
+
+unsigned daemon_host_reads(struct daemon_host *h, const char *unit)
+{
+        struct daemon_host_reads *r = h->reads;
+        char path[PATH_MAX];
+        unsigned n;
+
+        if (h->watch_fd < 0)
+                h->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        while (r->unit && strcmp(r->unit, unit) != 0)
+                r++;
+        if (!r->unit) {
+                REQUIRE(h, r + 1 < h->reads + sizeof h->reads / sizeof *h->reads);
+                snprintf(path, sizeof path, "%s%s/cpu.stat", fake_tree_mount(h->tree),
+                         fake_systemd_find(h->systemd, unit)->control_group);
+                r->watch = inotify_add_watch(h->watch_fd, path, IN_ACCESS);
+                if (r->watch < 0)
+                        die(h, "watch cpu.stat", errno);
+                r->unit = unit;
+        }
+        read_watches(h);
+        n = r->n;
+        r->n = 0;
+        return n;
+}
+
 unsigned daemon_host_logged(const struct daemon_host *h, const char *text)
 {
         unsigned n = 0;
@@ -151,9 +207,15 @@ unsigned daemon_host_logged(const struct daemon_host *h, const char *text)
 
 void daemon_host_turn(struct daemon_host *h)
 {
+        uint64_t now_usec = testing_now_usec();
+
+        if (h->turn_usec > 0 && now_usec - h->turn_usec > h->lag_usec_max)
+                h->lag_usec_max = now_usec - h->turn_usec;
+        h->turn_usec = now_usec;
         MUST(h, sd_event_run(h->event, 20000));
         read_notifications(h);
         read_log(h);
+        read_watches(h);
 }
 
 /* ---- the bus ----------------------------------------------------------------------------------- */
@@ -537,7 +599,7 @@ struct daemon_host *daemon_host_new(unsigned n_cpus)
 
         if (!h)
                 die(NULL, "allocate", ENOMEM);
-        h->log_fd = h->notify_fd = -1;
+        h->log_fd = h->notify_fd = h->watch_fd = -1;
         MUST(h, sd_event_new(&h->event));
         h->bus = private_bus_new();
         h->tree = fake_tree_new();
@@ -579,6 +641,8 @@ struct daemon_host *daemon_host_free(struct daemon_host *h)
         (void)fake_tree_free(h->tree);
         (void)sd_event_unref(h->event);
         (void)close(h->notify_fd);
+        if (h->watch_fd >= 0)
+                (void)close(h->watch_fd);
         if (h->log_fd >= 0)
                 (void)close(h->log_fd);
         free(h->log);

@@ -38,6 +38,12 @@ struct daemon_host {
         int log_fd;
         bool is_ready;                  /* READY=1 has come */
         unsigned n_ready, n_reloading, n_stopping;
+        int watch_fd;                   /* inotify: who reads what; -1: nobody asked */
+        struct daemon_host_reads {
+                const char *unit;       /* NULL: no more */
+                int watch;
+                unsigned n;
+        } reads[4];
         char *log;                      /* all it said */
         size_t log_length;
         int status;                     /* of waitpid(), once it has ended */
@@ -49,6 +55,10 @@ struct daemon_host {
         double budget_usec;             /* what quotas of these may sum to from the first plan on */
         double sum_usec_max;            /* what they did sum to at most after that */
         unsigned n_sets_in_epoch_max;   /* most changes of one unit between two epochs */
+        uint64_t gap_usec_min;          /* shortest time between two changes of one unit; 0: there were none */
+        uint64_t turn_usec, lag_usec_max; /* last turn of the loop, longest time between two: gaps may seem
+                                         * shorter by that */
+        unsigned n_raised, n_lowered;   /* changes of quotas for the reason "guard" */
 };
 
 /* With load running, and the daemon's object watched; the daemon is not started. */
@@ -71,6 +81,9 @@ int daemon_host_end(struct daemon_host *h, int signal);
 void daemon_host_restart_bus(struct daemon_host *h);
 /* Waits for so many epochs to end. */
 void daemon_host_epochs(struct daemon_host *h, unsigned n);
+
+/* How often has the unit's cpu.stat been read since the call before? The first one begins to count. */
+unsigned daemon_host_reads(struct daemon_host *h, const char *unit);
 
 /* How often the log has this. */
 unsigned daemon_host_logged(const struct daemon_host *h, const char *text);

@@ -41,6 +41,7 @@ struct fake_systemd_unit {
         char *weight_text;
         struct fake_unit counters;      /* what its cgroup files show */
         unsigned n_set;                 /* SetUnitProperties carried out; the test may reset it */
+        uint64_t set_usec;              /* when that was last; 0: never */
         double load_cpus;               /* what it would use if it were alone and unbounded */
 };
 
