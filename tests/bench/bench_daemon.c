@@ -10,6 +10,7 @@
  * --seconds=N also watches memory and descriptors over a run of N seconds that decides, writes and gives
  * back. */
 
+#include "core/guard.h"
 #include "lib/daemon_host.h"
 #include "lib/testing.h"
 
@@ -34,6 +35,7 @@
 #define N_STORMY 500
 #define STORM_USEC (UINT64_C(4) * 1000000)
 
+#define GUARDED_SEC 10
 #define RATIO_TARGET 2.0
 #define RSS_TARGET_MIB 8
 
@@ -225,6 +227,63 @@ static void storm(unsigned n_units)
         daemon_host_free(h);
 }
 
+static bool has_all_quotas(struct daemon_host *h)
+{
+        for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next)
+                if (strncmp(u->name, "app-", 4) == 0 && u->quota == UNSET)
+                        return false;
+        return true;
+}
+
+/* A second with the guard, every unit under a ceiling of ours, beside a loop that reads the same files as
+ * often: both once, and cpu.stat once more for each look. */
+static bool guard(unsigned n_units)
+{
+        static const char both[] = "Enforce=quota\nReserve=0%\n";
+        static const unsigned n_looks = 1000000 / GUARD_POLL_USEC;
+        struct daemon_host *h;
+        char text[256], error[128];
+        uint64_t cpu_nsec, start_usec, reads_nsec = 0;
+        double daemon_usec, reads_usec;
+        int *fds;
+
+        snprintf(text, sizeof text, "%sEpochSec=5s\n", both);
+        h = host_of(n_units, text);
+        daemon_host_run(h, NULL);
+        while (!has_all_quotas(h)) {
+                uint64_t n_epochs = h->n_epochs;
+
+                WAIT(h, h->n_epochs > n_epochs || has_all_quotas(h));
+        }
+        snprintf(text, sizeof text, "[Manager]\n%sEpochSec=1h\n[Service all]\nUnit=app-*.slice\n", both);
+        daemon_host_configure(h, text);
+        REQUIRE(h, daemon_host_call(h, "Reload", NULL, false, error) == 0);
+        WAIT(h, daemon_host_number(h, NULL, "PendingWrites") == 0);
+        fds = open_files(h, n_units);
+        run_for(h, 1000000);
+
+        cpu_nsec = number_in(h, "schedstat", "");
+        start_usec = testing_now_usec();
+        for (unsigned i = 0; i < GUARDED_SEC * n_looks; i++) {
+                run_for(h, GUARD_POLL_USEC);
+                /* Every file once a second; half of the files, in the same order, for a look. */
+                reads_nsec += read_files(h, fds, n_units) / 2;
+                if (i % n_looks == 0)
+                        reads_nsec += read_files(h, fds, n_units);
+        }
+        cpu_nsec = number_in(h, "schedstat", "") - cpu_nsec;
+        daemon_usec = (double)cpu_nsec / 1e3 / ((double)(testing_now_usec() - start_usec) / 1e6);
+        reads_usec = (double)reads_nsec / 1e3 / GUARDED_SEC;
+        for (unsigned i = 0; i < 2 * n_units; i++)
+                (void)close(fds[i]);
+        free(fds);
+        (void)daemon_host_end(h, SIGTERM);
+        daemon_host_free(h);
+        printf("%8u %12.1f %12.1f %8.2f\n", n_units, daemon_usec, reads_usec, daemon_usec / reads_usec);
+        (void)fflush(stdout);
+        return daemon_usec <= RATIO_TARGET * reads_usec;
+}
+
 static double exponent(double small, double large, double factor)
 {
         return small > 0 && large > 0 ? log(large / small) / log(factor) : NAN;
@@ -311,5 +370,10 @@ int main(int argc, char *argv[])
                "vanish us", "come us");
         storm(sizes[THOUSAND]);
         storm(sizes[THREE_THOUSAND]);
+
+        printf("\nA second with the guard, every unit under a ceiling\n%8s %12s %12s %8s\n", "services",
+               "daemon us", "reads us", "ratio");
+        is_fine = guard(sizes[THOUSAND]);
+        printf("Target: at most %.1f x the reads at 1000 services: %s.\n", RATIO_TARGET, is_fine ? "met" : "MISSED");
         return EXIT_SUCCESS;
 }
