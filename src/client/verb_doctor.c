@@ -331,6 +331,62 @@ static void check_config(struct report *r)
                       r->config->n_services, r->config->n_services == 1 ? "" : "s");
 }
 
+/* Does the kernel have cpu.max.burst? Where no unit has the cpu controller yet, its version tells. */
+static bool kernel_has_burst(const struct report *r)
+{
+        DIR *d = r->mount ? opendir(r->mount) : NULL;
+        unsigned major = 0, minor = 0;
+        int has_burst = -1;
+        struct utsname name;
+
+        for (struct dirent *e; d && has_burst < 0 && (e = readdir(d));) {
+                _cleanup_free_ char *max = NULL, *burst = NULL;
+
+                if (e->d_type != DT_DIR || e->d_name[0] == '.')
+                        continue;
+                if (asprintf(&max, "%s/%s/cpu.max", r->mount, e->d_name) < 0 || access(max, F_OK) < 0 ||
+                    asprintf(&burst, "%s.burst", max) < 0)
+                        continue;
+                has_burst = access(burst, F_OK) == 0;
+        }
+        if (d)
+                (void)closedir(d);
+        if (has_burst >= 0)
+                return has_burst;
+        return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+               (major > 5 || (major == 5 && minor >= 14));
+}
+
+static void check_burst(struct report *r)
+{
+        int is_protected = 0;
+
+        if (!r->config || !r->config->burst)
+                return;
+        if (!kernel_has_burst(r)) {
+                found(r, "burst", FINDING_NOTE, "It takes Linux 5.14; quotas are set without bursts until then.",
+                      "Burst=yes, but this kernel has no cpu.max.burst");
+                return;
+        }
+        int error = !r->bus ? -ENOTCONN
+                            : sd_bus_get_property_trivial(r->bus, "org.freedesktop.systemd1",
+                                                          "/org/freedesktop/systemd1/unit/coallocd_2eservice",
+                                                          "org.freedesktop.systemd1.Service",
+                                                          "ProtectControlGroups", NULL, 'b', &is_protected);
+        if (error < 0)
+                found(r, "burst", FINDING_UNKNOWN, NULL,
+                      "Burst=yes, but whether coallocd.service may write cgroups is not known: %s",
+                      strerror(-error));
+        else if (is_protected)
+                found(r, "burst", FINDING_NOTE,
+                      "systemctl edit coallocd, add ProtectControlGroups=no below [Service], then systemctl "
+                      "restart coallocd.",
+                      "Burst=yes, but ProtectControlGroups=yes of coallocd.service keeps it from writing "
+                      "cpu.max.burst: quotas are set without bursts");
+        else
+                found(r, "burst", FINDING_FINE, NULL, "Burst=yes, and cpu.max.burst can be written");
+}
+
 /* Looks without starting it: the name would be activated by a call. */
 static void check_daemon(struct report *r)
 {
@@ -632,6 +688,7 @@ int verb_doctor(const struct client *c, char *args[], int n_args)
         check_policy(&r);
         check_unit(&r);
         check_config(&r);
+        check_burst(&r);
         check_daemon(&r);
         check_records(&r);
         check_foreign(&r);

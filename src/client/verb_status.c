@@ -64,6 +64,8 @@ static const struct field service_fields[] = {
         { "QuotaWantedUSecPerSec", "quota_wanted_milli", FIELD_CPU },
         { "QuotaAppliedUSecPerSec", "quota_applied_milli", FIELD_CPU },
         { "QuotaReadUSecPerSec", "quota_read_milli", FIELD_CPU },
+        { "BurstUSec", "burst_ms", FIELD_LATENCY },
+        { "BurstInStep", "burst_in_step", FIELD_SAME },
         { "CPUWeightWanted", "cpu_weight_wanted", FIELD_OPTIONAL },
         { "CPUWeightApplied", "cpu_weight_applied", FIELD_OPTIONAL },
         { "CPUWeightRead", "cpu_weight_read", FIELD_OPTIONAL },

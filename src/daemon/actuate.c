@@ -2,10 +2,12 @@
 
 #include "daemon/actuate.h"
 
+#include "daemon/burst.h"
 #include "daemon/guard.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
 #include "daemon/services.h"
+#include "util/cleanup.h"
 #include "util/journal.h"
 
 #include <errno.h>
@@ -202,6 +204,23 @@ static void on_written(void *userdata, const struct systemd_setting *setting, in
         give_back_confirm(&d->state, setting);
 }
 
+static void log_refused(struct service *s)
+{
+        _cleanup_free_ char *remedy = NULL;
+
+        s->is_refusal_logged = true;
+        if (!s->burst.is_in_the_way) {
+                log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
+                         "systemd accepted a change of %s, but the kernel has another value; see the journal of PID 1.",
+                         s->unit);
+                return;
+        }
+        remedy = burst_remedy(s);
+        log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
+                 "The kernel did not take CPUQuota=%s of %s, because its cpu.max.burst (%" PRIu64 " us a period) is larger than that: %s.",
+                 FORMAT_CPU(s->quota.applied), s->unit, s->burst.read_usec, remedy ?: "lower it");
+}
+
 /* A reply of success does not prove that the kernel took the value: PID 1 only logs that. */
 static void verify_written(struct actuation *a)
 {
@@ -213,14 +232,13 @@ static void verify_written(struct actuation *a)
                 read_back(s);
                 s->is_refused = !kernel_agrees(s);
                 s->has_failed |= s->is_refused;
-                if (!s->is_refused)
+                if (!s->is_refused) {
                         s->is_refusal_logged = false;
-                else if (!s->is_refusal_logged) {
-                        s->is_refusal_logged = true;
-                        log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
-                                 "systemd accepted a change of %s, but the kernel has another value (is cpu.max.burst in the way?); see the journal of PID 1.",
-                                 s->unit);
+                        continue;
                 }
+                burst_suspect(s);
+                if (!s->is_refusal_logged)
+                        log_refused(s);
         }
 }
 
@@ -363,6 +381,7 @@ static int write_phase(struct actuation *a)
                         }
                         if (r < 0)
                                 return r;
+                        burst_prepare(d, s, setting);
                         a->written[a->n_settings++] = s;
                         a->n_written++;
                 }
@@ -371,6 +390,7 @@ static int write_phase(struct actuation *a)
         r = state_file_save(&d->state);
         if (r < 0)
                 return r;
+        burst_lower(d, a->written, a->n_settings);
         for (size_t i = 0; i < a->n_settings; i++) {
                 a->written[i]->write_sent_usec = daemon_clock_usec();
                 a->written[i]->write_done_usec = USEC_UNSET;
@@ -470,6 +490,8 @@ static void next_phase(struct actuation *a)
                 log_errno(LOG_ERR, MSG_EPOCH_FAILED, r,
                           "Could not write down in %s what units had before; nothing is changed until that works",
                           a->d->runtime_dir);
+        else if (r == 0)
+                burst_keep(a->d);
         a->d->last_round_error = r;
         /* What was applied and is still "intended" only on disk is restored all the same; this is
          * for the next reader. */
@@ -719,7 +741,7 @@ void actuate_check_foreign(struct daemon *d, bool after_reload)
 
 void actuate_adopt(struct daemon *d, struct service *s)
 {
-        s->quota.is_foreign = s->weight.is_foreign = false;
+        s->quota.is_foreign = s->weight.is_foreign = s->burst.is_foreign = false;
         log_unit(LOG_NOTICE, MSG_UNIT_MANAGED, s->unit, "%s is adopted: managed again from the next epoch on.",
                  s->unit);
 }

@@ -85,6 +85,8 @@ static size_t facts_of(struct daemon *d, const struct service *s, const char *no
         USEC("QuotaWantedUSecPerSec", asked_quota(d, s));
         USEC("QuotaAppliedUSecPerSec", s->quota.applied);
         USEC("QuotaReadUSecPerSec", s->quota.read);
+        USEC("BurstUSec", s->burst.read_usec);
+        FLAG("BurstInStep", s->has_burst);
         USEC("CPUWeightWanted", asked_weight(d, s));
         USEC("CPUWeightApplied", s->weight.applied);
         USEC("CPUWeightRead", s->weight.read);
@@ -284,6 +286,8 @@ const sd_bus_vtable bus_service_vtable[] = {
         FACT("QuotaWantedUSecPerSec", "t"),
         FACT("QuotaAppliedUSecPerSec", "t"),
         FACT("QuotaReadUSecPerSec", "t"),
+        FACT("BurstUSec", "t"),
+        FACT("BurstInStep", "b"),
         FACT("CPUWeightWanted", "t"),
         FACT("CPUWeightApplied", "t"),
         FACT("CPUWeightRead", "t"),

@@ -13,6 +13,7 @@
  *   graph          every epoch: who calls whom: paths and coalitions
  *   actuate        from wanted to in force: save, shrink, read back, grow, read back
  *   guard          five times a second: who hits its ceiling is given room at once
+ *   burst          cpu.max.burst in step with the quotas that are in force
  *   release        giving back, one batch at a time
  *   configure      loading and reloading the configuration
  *   manager_bus    org.coalloc1 on D-Bus
@@ -55,6 +56,15 @@ struct managed_value {
         uint64_t read;                  /* from the cgroup file */
         bool is_ours;                   /* applied holds and is to be given back */
         bool is_foreign;                /* somebody else changed it: theirs until adopted */
+};
+
+/* cpu.max.burst of a service, in microseconds a period. What we made of it is in the state file. */
+struct burst {
+        uint64_t read_usec;             /* USEC_UNSET: there is none, or it did not matter */
+        ino_t file, cgroup;             /* identities, when it was last seen as ours; 0: never */
+        bool is_foreign;                /* somebody else changed it: theirs until adopted */
+        bool is_in_the_way;             /* it is why the kernel refused the quota */
+        int error;                      /* why it cannot be set, of the last attempt */
 };
 
 /* The last latency that was reported of a service; all zero: none was. */
@@ -106,6 +116,8 @@ struct service {
         uint64_t n_raises;              /* since the unit is known */
         uint64_t raise_epoch;           /* in which that was */
 
+        struct burst burst;
+        bool has_burst;                 /* its burst equals its quota: a ceiling may be nearer to the use */
         double max_milli, bound_milli;  /* as in struct epoch_service */
         uint64_t write_sent_usec;       /* CLOCK_MONOTONIC of the last write; 0: none yet */
         uint64_t write_done_usec;       /* of its reply; USEC_UNSET: it is under way */
@@ -182,6 +194,8 @@ struct daemon {
         bool is_held;                   /* by a veto of the gate, in the last epoch */
         char epoch_error[192];          /* why the last epoch ended without a decision, "" = it did not */
         int last_round_error;           /* of the last round of writes */
+        bool has_cut_bursts;            /* the kernel does: cgroup_burst_is_cut() */
+        int burst_error;                /* of the last attempt to write a burst: told once */
         void *workspace_buffer;
         size_t workspace_size;
         struct service **players;       /* the services that play, in the order of `inputs` */

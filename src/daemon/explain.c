@@ -3,6 +3,7 @@
 #include "daemon/explain.h"
 
 #include "core/ledger.h"
+#include "daemon/burst.h"
 #include "daemon/coalitions.h"
 #include "daemon/reports.h"
 #include "daemon/services.h"
@@ -448,6 +449,25 @@ static void say_guard(json_object *out, const struct service *s)
             s->n_raises);
 }
 
+/* cpu.max.burst, where it is asked for or in the way. */
+static void say_burst(json_object *out, struct daemon *d, const struct service *s)
+{
+        _cleanup_free_ char *remedy = NULL;
+
+        if (s->is_refused && s->burst.is_in_the_way) {
+                remedy = burst_remedy(s);
+                say(out, "The kernel refused that quota because cpu.max.burst was larger: %s.", remedy ?: "lower it");
+        } else if (s->has_burst)
+                say(out, "Its cpu.max.burst equals its quota, %s a period: what it leaves unused it may use in a later period, so that short peaks are throttled less (Burst=yes).",
+                    MS((double)s->burst.read_usec / 1000));
+        else if (d->config->burst && s->burst.is_foreign)
+                say(out, "Its cpu.max.burst was changed by someone else and is left alone (coallocctl adopt %s).", s->unit);
+        else if (d->config->burst && s->quota.is_ours && s->quota.applied != USEC_UNSET)
+                say(out, "Its cpu.max.burst is not in step with its quota%s%s (Burst=yes; coallocctl doctor tells what to do).",
+                    s->burst.error < 0 ? ": " : "",
+                    s->burst.error < 0 ? strerror(-s->burst.error) : "");
+}
+
 static void say_setting(json_object *out, struct daemon *d, const struct service *s)
 {
         uint64_t quota = usec_from_quota_milli(s->decision.quota_milli);
@@ -479,6 +499,8 @@ static void say_setting(json_object *out, struct daemon *d, const struct service
                     QUOTA(s->quota.is_ours ? s->quota.applied : s->systemd->quota_usec_per_sec),
                     s->weight.is_ours ? s->weight.applied : CPU_WEIGHT_DEFAULT, QUOTA(s->quota.read),
                     s->weight.read == USEC_UNSET ? CPU_WEIGHT_DEFAULT : s->weight.read);
+        if (d->mode == CONFIG_MODE_ENFORCE)
+                say_burst(out, d, s);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------- */

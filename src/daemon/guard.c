@@ -106,7 +106,7 @@ static void gather(struct daemon *d, struct guard *g)
                         .planned_milli = s->has_decision ? s->decision.quota_milli : QUOTA_NONE_MILLI,
                         .alloc_milli = s->has_decision && s->decision.alloc_milli > 0 ? s->decision.alloc_milli : 0,
                         .keep_milli = guard_keep_milli(s->input.baseline_milli, s->decision.need_milli, use_milli,
-                                                       false),
+                                                       s->has_burst),
                         .use_milli = use_milli,
                         .max_milli = fmin(s->max_milli, s->bound_milli),
                         .may_write = plays && actuate_may_write(s),

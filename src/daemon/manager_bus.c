@@ -267,7 +267,7 @@ static int do_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (!s || !(s->config || s->is_holder))
                 return sd_bus_error_setf(error, COALLOC_ERROR_NO_SUCH_SERVICE,
                                          "%s has no [Service] section, so it cannot be adopted.", name);
-        if (!s->quota.is_foreign && !s->weight.is_foreign)
+        if (!s->quota.is_foreign && !s->weight.is_foreign && !s->burst.is_foreign)
                 return sd_bus_error_setf(error, COALLOC_ERROR_NOT_FOREIGN,
                                          "Nobody else changed %s: there is nothing to adopt.", s->unit);
         actuate_adopt(d, s);

@@ -3,6 +3,7 @@
 #include "daemon/release.h"
 
 #include "daemon/actuate.h"
+#include "daemon/burst.h"
 #include "daemon/services.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
@@ -104,6 +105,7 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
                 s->weight.wanted = s->weight.applied = USEC_UNSET;
                 s->is_refused = s->is_refusal_logged = s->is_unsure = s->has_wishes = false;
                 s->write_error = s->release_error = 0;
+                burst_forget(s);
         }
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/services.h"
 
 #include "daemon/actuate.h"
+#include "daemon/burst.h"
 #include "daemon/credits.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
@@ -109,6 +110,7 @@ static struct service *add(struct daemon *d, const char *unit)
         }
         s->reader = CGROUP_READER_CLOSED;
         s->quota = s->weight = unset;
+        burst_forget(s);
         s->group = s->own_group = ENFORCE_NO_GROUP;
         s->max_milli = s->bound_milli = INFINITY;
         service_forget_allocation(s);
@@ -261,7 +263,7 @@ int services_reassign(struct daemon *d)
                         continue;
                 /* Measured at most: what was decided for it no longer holds. */
                 service_forget_allocation(s);
-                s->quota.is_foreign = s->weight.is_foreign = false;
+                s->quota.is_foreign = s->weight.is_foreign = s->burst.is_foreign = false;
         }
         services_find_roles(d);
         if (d->systemd && systemd_manager_bus(d->systemd))
@@ -283,7 +285,7 @@ bool services_want(void *userdata, const char *unit)
 static void became_inactive(struct service *s)
 {
         cgroup_reader_close(&s->reader);
-        s->has_counters = false;
+        s->has_counters = s->has_burst = false;
         demand_restart(&s->demand);
         memset(&s->estimate, 0, sizeof s->estimate);
         service_forget_allocation(s);
@@ -481,6 +483,12 @@ char *service_note(const struct daemon *d, const struct service *s)
                 note = strdup("no measurements: given back until there are");
         else if (s->systemd->is_active && !s->estimate.is_known && s->systemd->n_starting == 0)
                 note = strdup("not enough measurements yet");
+        else if (s->is_refused && s->burst.is_in_the_way) {
+                _cleanup_free_ char *remedy = burst_remedy(s);
+
+                r = asprintf(&note, "the kernel refused the quota, cpu.max.burst is larger: %s", remedy ?: "lower it");
+        } else if (s->burst.is_foreign)
+                r = asprintf(&note, "cpu.max.burst was changed by someone else; coallocctl adopt %s", s->unit);
         else if (s->is_refused)
                 note = strdup("the kernel did not take the last value; see the journal");
         else if (service_is_raised(s))

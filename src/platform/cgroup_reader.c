@@ -125,6 +125,7 @@ int cgroup_reader_limits(const struct cgroup_reader *r, struct cgroup_limits *re
         char text[KERNEL_FILE_SIZE];
         struct cgroup_limits limits = {
                 .quota_usec_per_sec = UINT64_MAX,
+                .quota_usec = UINT64_MAX,
                 .cpu_weight = UINT64_MAX,
         };
         struct kernel_cpu_max max;
@@ -150,6 +151,7 @@ int cgroup_reader_limits(const struct cgroup_reader *r, struct cgroup_limits *re
                 return error;
 
         limits.quota_usec_per_sec = kernel_cpu_max_usec_per_sec(&max);
+        limits.quota_usec = max.quota_usec;
         limits.period_usec = max.period_usec;
         limits.has_cpu_controller = true;
         *ret = limits;

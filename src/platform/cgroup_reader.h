@@ -59,6 +59,7 @@ int cgroup_reader_bandwidth(const struct cgroup_reader *r, struct kernel_bandwid
 /* What is in force for this cgroup. */
 struct cgroup_limits {
         uint64_t quota_usec_per_sec;    /* UINT64_MAX = max, or no cpu controller here */
+        uint64_t quota_usec;            /* the same of a period, as the kernel has it */
         uint64_t period_usec;           /* 0 without the controller */
         uint64_t cpu_weight;            /* 0 = cpu.idle is set; UINT64_MAX = no cpu controller here */
         bool has_cpu_controller;        /* the root shows none either: it cannot be limited */

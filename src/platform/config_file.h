@@ -54,7 +54,6 @@ enum config_type {
 
 enum {
         CONFIG_KEY_REQUIRED = 1 << 0,
-        CONFIG_KEY_NOT_YET = 1 << 1,    /* checked, but this version does not act on it */
 };
 
 /* One setting. Default and range are text as people write them and are read by the same parsers. */

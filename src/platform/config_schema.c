@@ -12,7 +12,6 @@
 #define PATH(field) .section = CONFIG_PATH, .offset = offsetof(struct config_path, field)
 #define DEFAULT(text) .default_text = text
 #define RANGE(min, max) .min_text = min, .max_text = max
-#define NOT_YET .flags = CONFIG_KEY_NOT_YET
 
 const struct config_key config_keys[] = {
         { MANAGER(mode), .name = "Mode", .type = CONFIG_TYPE_MODE, DEFAULT("enforce"),
@@ -23,7 +22,7 @@ const struct config_key config_keys[] = {
           RANGE("0%", "100%"), .doc = "share of the CPU above all needs that is handed out too" },
         { MANAGER(headroom), .name = "Headroom", .type = CONFIG_TYPE_CPU, DEFAULT("0%"),
           RANGE("0%", "100%host"), .doc = "kept free between a ceiling and what the others use" },
-        { MANAGER(burst), .name = "Burst", .type = CONFIG_TYPE_BOOLEAN, DEFAULT("no"), NOT_YET,
+        { MANAGER(burst), .name = "Burst", .type = CONFIG_TYPE_BOOLEAN, DEFAULT("no"),
           .doc = "set cpu.max.burst in step with the quota" },
         { MANAGER(sample_interval_usec), .name = "SampleIntervalSec", .type = CONFIG_TYPE_SPAN,
           DEFAULT("1s"), RANGE("100ms", "1min"), .doc = "time between two measurements" },
@@ -84,7 +83,6 @@ const size_t n_config_keys = sizeof config_keys / sizeof config_keys[0];
 static_assert(sizeof config_keys / sizeof config_keys[0] ==
                       CONFIG_MANAGER_KEYS + CONFIG_SERVICE_KEYS + CONFIG_PATH_KEYS,
               "key_origins[] have one entry a key");
-static_assert(sizeof config_keys / sizeof config_keys[0] <= 64, "noticed_keys is a bit set");
 
 static const char *const section_names[_CONFIG_SECTION_MAX] = {
         [CONFIG_MANAGER] = "Manager",
@@ -598,7 +596,6 @@ static void assign_scalar(struct config_loader *l, const struct config_key *key,
 int config_assign(struct config_loader *l, const struct config_key *key, void *object,
                   struct config_origin *origin, unsigned line, const char *value)
 {
-        uint64_t bit = UINT64_C(1) << (key - config_keys);
         bool is_first = origin->line == 0;
 
         if (!is_first && origin->i_file == l->i_file && !is_list(key))
@@ -606,13 +603,6 @@ int config_assign(struct config_loader *l, const struct config_key *key, void *o
                                 "%s=: was already set on line %u; this one wins", key->name,
                                 origin->line);
         *origin = (struct config_origin){ .line = line, .i_file = l->i_file };
-
-        if ((key->flags & CONFIG_KEY_NOT_YET) && !(l->noticed_keys & bit)) {
-                l->noticed_keys |= bit;
-                diagnostics_add(l->diag, DIAGNOSTIC_NOTICE, l->file, line,
-                                "%s=: accepted and checked; this version does not act on it yet",
-                                key->name);
-        }
 
         if (is_list(key)) {
                 char ***field = (char ***)((char *)object + key->offset);

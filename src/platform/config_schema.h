@@ -19,7 +19,6 @@ struct config_loader {
         unsigned n_cpus;
         const char *file;               /* being read */
         unsigned i_file;
-        uint64_t noticed_keys;          /* keys of CONFIG_KEY_NOT_YET that were announced, by index */
         bool is_out_of_memory;
 };
 

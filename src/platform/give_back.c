@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/cgroup_burst.h"
+#include "platform/cgroup_reader.h"
+#include "platform/cgroup_tree.h"
 #include "platform/dropin.h"
 #include "util/cleanup.h"
 
@@ -162,6 +165,98 @@ static int judge_file(const struct state_record *record, const struct state_valu
         return 0;
 }
 
+/* ---- bursts ------------------------------------------------------------------------------------ */
+
+/* What is to be done about the burst: down before the quota is set, up after it. */
+struct burst_step {
+        bool is_ours;
+        bool is_above;          /* lower it first */
+};
+
+/* The cgroup of a unit that is active. Return: 0; -ENOENT: it has none; negative errno. */
+static int open_cgroup(const char *mount, const struct systemd_unit *unit, struct cgroup_reader *ret)
+{
+        if (!mount || !unit || !unit->is_active || unit->control_group[0] == '\0')
+                return -ENOENT;
+        return cgroup_reader_open(mount, unit->control_group, ret);
+}
+
+/* Return: 0; -ENOENT: there is no burst to be seen; negative errno. */
+static int look_at_burst(const struct cgroup_reader *reader, struct cgroup_limits *ret_limits,
+                         uint64_t *ret_burst_usec)
+{
+        struct cgroup_burst burst;
+        int r = cgroup_reader_limits(reader, ret_limits);
+
+        if (r == 0)
+                r = cgroup_burst_read(reader->dir_fd, &burst);
+        if (r == 0)
+                *ret_burst_usec = burst.burst_usec;
+        return r == -ENODEV ? -ENOENT : r;
+}
+
+static bool is_burst_or_cut(uint64_t live_usec, uint64_t burst_usec)
+{
+        return live_usec == burst_usec || cgroup_burst_is_cut(live_usec, burst_usec);
+}
+
+/* Whose is the burst? 0 in place of ours is what a new cgroup has, or the controller that came back:
+ * nobody's. Return: 0; negative errno. */
+static int plan_burst(struct state_record *record, const char *mount, const struct systemd_unit *unit,
+                      struct burst_step *ret, bool *ret_is_foreign)
+{
+        struct state_value *v = &record->burst;
+        struct cgroup_reader reader = CGROUP_READER_CLOSED;
+        struct cgroup_limits limits;
+        struct burst_step step = { 0 };
+        bool is_foreign = false;
+        uint64_t live_usec;
+
+        if (!v->is_ours)
+                return 0;
+        int r = open_cgroup(mount, unit, &reader);
+        if (r == 0)
+                r = look_at_burst(&reader, &limits, &live_usec);
+        if (r == -ENOENT && reader.dir_fd >= 0) {
+                /* Without the controller there is no burst, and with it a 0 comes back that we caused:
+                 * saved with the other plans, for whoever goes on after a crash. */
+                v->applied = v->intended = 0;
+                step.is_ours = true;
+                r = 0;
+        } else if (r == 0) {
+                step.is_ours = is_burst_or_cut(live_usec, v->prior) || is_burst_or_cut(live_usec, v->applied) ||
+                               is_burst_or_cut(live_usec, v->intended);
+                step.is_above = step.is_ours && live_usec > v->prior;
+                is_foreign = !step.is_ours && live_usec != 0;
+        } else if (r == -ENOENT)
+                r = 0;
+        cgroup_reader_close(&reader);
+        if (r == 0) {
+                *ret = step;
+                *ret_is_foreign |= is_foreign;
+        }
+        return r;
+}
+
+/* As near to what it was as the quota lets it. Return: 0, also when there is none; negative errno. */
+static int restore_burst(const struct state_value *v, const char *mount, const struct systemd_unit *unit)
+{
+        struct cgroup_reader reader = CGROUP_READER_CLOSED;
+        struct cgroup_limits limits;
+        uint64_t live_usec;
+
+        int r = open_cgroup(mount, unit, &reader);
+        if (r == 0)
+                r = look_at_burst(&reader, &limits, &live_usec);
+        if (r == 0) {
+                uint64_t burst_usec = v->prior < limits.quota_usec ? v->prior : limits.quota_usec;
+                if (burst_usec != live_usec)
+                        r = cgroup_burst_write(reader.dir_fd, burst_usec);
+        }
+        cgroup_reader_close(&reader);
+        return r == -ENOENT || r == -ENODEV ? 0 : r;
+}
+
 /* ---- one unit ---------------------------------------------------------------------------------- */
 
 /* What is to be done about one property. */
@@ -175,6 +270,8 @@ struct step {
 struct item {
         char *unit;             /* owned */
         struct step steps[_PROPERTY_MAX];
+        struct burst_step burst;
+        int burst_error;        /* it is to be tried again, the others are done */
         int error;
         bool is_foreign;
         bool awaits_reload;
@@ -256,6 +353,7 @@ struct give_back {
         struct systemd_manager *manager;
         struct state_file *state;
         char *root;
+        char *mount;                    /* of cgroup2, if there are bursts; or NULL */
         bool may_reload;
         give_back_each_fn each;
         give_back_done_fn done;
@@ -282,6 +380,7 @@ struct give_back *give_back_free(struct give_back *g)
                 free(g->items[i].unit);
         free(g->items);
         free(g->root);
+        free(g->mount);
         free(g);
         return NULL;
 }
@@ -305,6 +404,8 @@ static struct item *find_item(struct give_back *g, const char *unit)
 
 static void report(struct give_back *g, struct item *item)
 {
+        if (item->error == 0)
+                item->error = item->burst_error;
         enum give_back_outcome outcome = item->error < 0 ? GIVE_BACK_FAILED
                                          : item->is_foreign ? GIVE_BACK_FOREIGN : GIVE_BACK_RESTORED;
         item->is_reported = true;
@@ -371,6 +472,14 @@ static void plan_item(struct give_back *g, struct item *item, struct systemd_set
                         return;
                 }
         }
+        if (record) {
+                g->state->is_dirty |= record->burst.is_ours;
+                int r = plan_burst(record, g->mount, unit, &item->burst, &item->is_foreign);
+                if (r < 0) {
+                        item->error = r;
+                        return;
+                }
+        }
 
         for (enum property p = 0; record && p < _PROPERTY_MAX; p++) {
                 const struct step *step = &item->steps[p];
@@ -417,22 +526,42 @@ static void on_all_set(void *ctx, unsigned n_failed)
         go_on(g, PHASE_UNDO);
 }
 
+/* The kernel takes no quota below the burst, and systemd would not tell. */
+static void lower_burst(struct give_back *g, struct item *item, const struct systemd_setting *setting)
+{
+        const struct state_record *record = state_file_find(g->state, item->unit);
+
+        if (!item->burst.is_above)
+                return;
+        int r = restore_burst(&record->burst, g->mount, systemd_manager_find(g->manager, item->unit));
+        if (r == 0)
+                return;
+        if (setting->set_quota && setting->quota_usec_per_sec != SYSTEMD_UNSET)
+                item->error = r;
+        else
+                item->burst_error = r;
+}
+
 static void set_prior_values(struct give_back *g)
 {
-        struct systemd_setting settings[UNITS_PER_BATCH];
+        struct systemd_setting settings[UNITS_PER_BATCH], planned[UNITS_PER_BATCH] = { 0 };
         size_t n = 0;
 
         for (size_t i = g->i_batch; i < g->i_batch + g->n_batch; i++) {
-                struct systemd_setting setting = { 0 };
                 if (g->items[i].error == 0)
-                        plan_item(g, &g->items[i], &setting);
-                if (g->items[i].error == 0 && (setting.set_quota || setting.set_weight))
-                        settings[n++] = setting;
+                        plan_item(g, &g->items[i], &planned[i - g->i_batch]);
         }
 
         /* Saved before anything is changed: whatever happens next, the file knows both values, and
          * that a reload is owed. */
         int r = state_file_save(g->state);
+        for (size_t i = 0; r == 0 && i < g->n_batch; i++) {
+                struct item *item = &g->items[g->i_batch + i];
+                if (item->error == 0)
+                        lower_burst(g, item, &planned[i]);
+                if (item->error == 0 && (planned[i].set_quota || planned[i].set_weight))
+                        settings[n++] = planned[i];
+        }
         if (r == 0 && n > 0) {
                 r = systemd_manager_set(g->manager, settings, n, on_set, on_all_set, g);
                 if (r == 0)
@@ -441,6 +570,23 @@ static void set_prior_values(struct give_back *g)
         if (r < 0)
                 fail_batch(g, r);
         go_on(g, PHASE_UNDO);
+}
+
+/* After the quota. Keeps the record of a burst that cannot be written. */
+static void give_burst_back(struct give_back *g, struct item *item, struct state_record *record)
+{
+        if (!record->burst.is_ours)
+                return;
+        if (item->burst.is_ours) {
+                int r = restore_burst(&record->burst, g->mount, systemd_manager_find(g->manager, item->unit));
+                if (r < 0) {
+                        item->burst_error = r;
+                        return;
+                }
+        }
+        item->burst_error = 0;
+        state_value_clear(&record->burst);
+        g->state->is_dirty = true;
 }
 
 static void undo_item(struct give_back *g, struct item *item)
@@ -470,7 +616,10 @@ static void undo_item(struct give_back *g, struct item *item)
                         g->state->is_dirty = true;
                 }
         }
-        if (record && !record->quota.is_ours && !record->weight.is_ours)
+        /* What awaits the reload may have a quota that the burst does not fit yet. */
+        if (record && !item->awaits_reload)
+                give_burst_back(g, item, record);
+        if (record && !record->quota.is_ours && !record->weight.is_ours && !record->burst.is_ours)
                 state_file_remove(g->state, item->unit);
 }
 
@@ -497,9 +646,17 @@ static void undo(struct give_back *g)
 static void settle(struct give_back *g, int error)
 {
         if (error == 0) {
-                for (size_t i = 0; i < g->n_items; i++)
-                        if (!g->items[i].is_reported)
-                                state_file_remove(g->state, g->items[i].unit);
+                for (size_t i = 0; i < g->n_items; i++) {
+                        struct item *item = &g->items[i];
+                        struct state_record *record = state_file_find(g->state, item->unit);
+                        if (item->is_reported || !record)
+                                continue;
+                        state_value_clear(&record->quota);
+                        state_value_clear(&record->weight);
+                        give_burst_back(g, item, record);
+                        if (!record->burst.is_ours)
+                                state_file_remove(g->state, item->unit);
+                }
                 g->state->reload_pending = false;
                 g->state->is_dirty = true;
                 error = state_file_save(g->state);
@@ -585,6 +742,11 @@ int give_back_start(struct give_back **ret, struct systemd_manager *manager, str
         g->items = calloc(n_units ? n_units : 1, sizeof *g->items);
 
         int r = g->root && g->items ? 0 : -ENOMEM;
+        for (size_t i = 0; i < state->n_records && r == 0 && !g->mount; i++) {
+                enum cgroup_mode mode;
+                if (state->records[i].burst.is_ours)
+                        r = cgroup_find_mount(root, &mode, &g->mount);
+        }
         for (size_t i = 0; i < n_units && r == 0; i++) {
                 g->items[i].unit = strdup(units ? units[i] : state->records[i].unit);
                 if (!g->items[i].unit)

@@ -24,6 +24,10 @@
  * stays if it could be systemd's text for the live value, since that one may be somebody's --runtime.
  * A transient unit without a drop-in is a new one under an old name: nothing of it is ours.
  *
+ * A burst (cpu.max.burst) is no property of systemd: it is written to the cgroup, down before the quota
+ * is set and up after it, and is ours where it is the one last applied or intended. One of 0 is what a
+ * new cgroup has and stays; one that cannot be written keeps its record, and the unit has failed.
+ *
  * A unit that is not active is neither read nor set, since systemd would create a cgroup for it that
  * stays: there the drop-in alone decides, and the daemon-reload makes systemd read the value from the
  * files again, as it does for everything loaded. */

@@ -232,6 +232,16 @@ int kernel_text_cpu_weight(const char *text, size_t length, uint64_t *ret_weight
         return 0;
 }
 
+int kernel_text_cpu_burst(const char *text, size_t length, uint64_t *ret_burst_usec)
+{
+        uint64_t burst_usec;
+
+        if (!is_single_line(text, length) || !is_number(text, text + length - 1, &burst_usec))
+                return -EBADMSG;
+        *ret_burst_usec = burst_usec;
+        return 0;
+}
+
 int kernel_text_cpu_list(const char *text, size_t length, unsigned *ret_n_cpus)
 {
         const char *at = text;

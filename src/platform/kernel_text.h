@@ -61,6 +61,9 @@ int kernel_text_cpu_max(const char *text, size_t length, struct kernel_cpu_max *
 /* 1..10000, or 0 for a cgroup with cpu.idle set. */
 int kernel_text_cpu_weight(const char *text, size_t length, uint64_t *ret_weight);
 
+/* cpu.max.burst: microseconds a period. */
+int kernel_text_cpu_burst(const char *text, size_t length, uint64_t *ret_burst_usec);
+
 /* How many CPUs a list such as "0-3,5" names. An empty line is 0 CPUs. */
 int kernel_text_cpu_list(const char *text, size_t length, unsigned *ret_n_cpus);
 

@@ -14,7 +14,9 @@
 
 #define FILE_NAME "units"
 
+/* The second one has bursts. Where there are none the first is written: an older coallocd reads it. */
 #define VERSION_LINE "coalloc-units 1\n"
+#define VERSION_LINE_BURST "coalloc-units 2\n"
 #define RELOAD_LINE "reload\n"
 
 /* ---- records ---------------------------------------------------------------------------------- */
@@ -30,6 +32,7 @@ static void record_done(struct state_record *record)
         free(record->unit);
         state_value_clear(&record->quota);
         state_value_clear(&record->weight);
+        state_value_clear(&record->burst);
 }
 
 static void forget_all(struct state_file *s)
@@ -156,6 +159,14 @@ static void put_property(FILE *f, const char *key, const struct state_value *v)
         fputc('\n', f);
 }
 
+static bool has_burst(const struct state_file *s)
+{
+        for (size_t i = 0; i < s->n_records; i++)
+                if (s->records[i].burst.is_ours)
+                        return true;
+        return false;
+}
+
 int state_file_format(const struct state_file *s, char **ret_text, size_t *ret_length)
 {
         char *text = NULL;
@@ -164,7 +175,7 @@ int state_file_format(const struct state_file *s, char **ret_text, size_t *ret_l
         if (!f)
                 return -errno;
 
-        fputs(VERSION_LINE, f);
+        fputs(has_burst(s) ? VERSION_LINE_BURST : VERSION_LINE, f);
         if (s->reload_pending)
                 fputs(RELOAD_LINE, f);
         for (size_t i = 0; i < s->n_records; i++) {
@@ -172,6 +183,7 @@ int state_file_format(const struct state_file *s, char **ret_text, size_t *ret_l
                 fprintf(f, "unit %s%s\n", record->unit, record->is_transient ? " transient" : "");
                 put_property(f, "quota", &record->quota);
                 put_property(f, "weight", &record->weight);
+                put_property(f, "burst", &record->burst);
         }
 
         int r = sealed_text_finish(f, &text, &length);
@@ -281,8 +293,19 @@ static int take_property(struct cursor *c, struct state_value *ret)
         return 0;
 }
 
+/* After the key. A burst is always a number, and has no drop-in. */
+static int take_burst(struct cursor *c, struct state_value *ret)
+{
+        int r = take_property(c, ret);
+
+        if (r == 0 && (ret->prior_dropin || ret->prior == UINT64_MAX || ret->applied == UINT64_MAX ||
+                       ret->intended == UINT64_MAX))
+                r = -EBADMSG;
+        return r;
+}
+
 /* After "unit ". */
-static int take_record(struct cursor *c, struct state_file *s)
+static int take_record(struct cursor *c, struct state_file *s, bool may_have_burst)
 {
         char name[UNIT_NAME_LENGTH_MAX + 1];
 
@@ -302,6 +325,8 @@ static int take_record(struct cursor *c, struct state_file *s)
                 r = take_property(c, &record->quota);
         if (r == 0 && cursor_take(c, "weight"))
                 r = take_property(c, &record->weight);
+        if (r == 0 && may_have_burst && cursor_take(c, "burst"))
+                r = take_burst(c, &record->burst);
         return r;
 }
 
@@ -317,11 +342,14 @@ int state_file_parse(struct state_file *s, const char *text, size_t length)
                 return r;
 
         struct state_file parsed = { 0 };
-        r = cursor_take(&c, VERSION_LINE) ? 0 : -EBADMSG;
+        bool may_have_burst = cursor_take(&c, VERSION_LINE_BURST);
+        r = may_have_burst || cursor_take(&c, VERSION_LINE) ? 0 : -EBADMSG;
         if (r == 0)
                 parsed.reload_pending = cursor_take(&c, RELOAD_LINE);
         while (r == 0 && c.at < c.end)
-                r = cursor_take(&c, "unit ") ? take_record(&c, &parsed) : -EBADMSG;
+                r = cursor_take(&c, "unit ") ? take_record(&c, &parsed, may_have_burst) : -EBADMSG;
+        if (r == 0 && may_have_burst && !has_burst(&parsed))
+                r = -EBADMSG;
         if (r < 0) {
                 forget_all(&parsed);
                 return r;

@@ -7,17 +7,19 @@
  * put there and the value we are about to put there. A sealed file (sealed_file.h): one that does not
  * fit is kept aside as units.bad and reported, never guessed at.
  *
- *      coalloc-units 1
+ *      coalloc-units 2
  *      reload
  *      unit shop-web.slice
  *      quota unset 500000 300000
  *      weight 80 200 200 "# prior drop-in\n[Slice]\nCPUWeight=80\n"
+ *      burst 0 50000 30000
  *      unit run-u7.scope transient
  *      weight unset 50 50
  *      checksum 0123456789abcdef
  *
  * Values are prior, applied, intended, then the drop-in that was there, if one was. Units ascend
- * strictly by strcmp(), so a unit cannot be there twice. */
+ * strictly by strcmp(), so a unit cannot be there twice. A file without bursts begins with
+ * "coalloc-units 1", as it did before there were any. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +42,7 @@ struct state_record {
         bool is_transient;
         struct state_value quota;       /* usec per second */
         struct state_value weight;
+        struct state_value burst;       /* cpu.max.burst, usec a period; no drop-in */
 };
 
 struct state_file {

@@ -306,6 +306,157 @@ static void refused_value_is_noticed_and_said_once(void)
         stop(h);
 }
 
+#define CGROUP(unit) "sys/fs/cgroup/shop.slice/" unit "/"
+
+static uint64_t burst_of(struct daemon_host *h, const char *unit)
+{
+        char path[512];
+
+        snprintf(path, sizeof path, CGROUP("%s") "cpu.max.burst", unit);
+        char *text = fake_tree_read(h->tree, path, NULL);
+        uint64_t burst_usec = text ? strtoull(text, NULL, 10) : UNSET;
+        free(text);
+        return burst_usec;
+}
+
+static bool burst_is_in_step(struct daemon_host *h, const char *unit)
+{
+        uint64_t quota = values_of(h, unit).quota;
+
+        return quota != UNSET && burst_of(h, unit) == quota / 10 &&
+               daemon_host_number(h, unit, "BurstInStep") == 1;
+}
+
+static void bursts_follow_quotas_in_both_directions_and_go_back(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nBurst=yes\n");
+
+        fake_tree_write(h->tree, CGROUP("shop-db.slice") "cpu.max.burst", "400000\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, burst_is_in_step(h, "shop-web.slice") && burst_is_in_step(h, "shop-db.slice") &&
+                        burst_is_in_step(h, "shop-job.slice"));
+        for (unsigned i = 0; i < 3; i++) {
+                h->systemd->host.n_cpus = i % 2 ? 2 : 4;
+                WAIT(h, i % 2 ? values_of(h, "shop-job.slice").quota < 1500000
+                              : values_of(h, "shop-job.slice").quota > 1500000);
+                WAIT(h, burst_is_in_step(h, "shop-web.slice") && burst_is_in_step(h, "shop-db.slice") &&
+                                burst_is_in_step(h, "shop-job.slice"));
+        }
+        REQUIRE_NUMBER(h, daemon_host_number(h, "shop-web.slice", "BurstUSec"),
+                       values_of(h, "shop-web.slice").quota / 10);
+        REQUIRE_NUMBER(h, h->systemd->n_refused, 0);
+        REQUIRE_NUMBER(h, daemon_host_end(h, SIGTERM), 0);
+        REQUIRE(h, all_are_as_they_were(h));
+        REQUIRE_NUMBER(h, burst_of(h, "shop-web.slice"), 0);
+        REQUIRE_NUMBER(h, burst_of(h, "shop-db.slice"), 400000);
+        REQUIRE_NUMBER(h, h->systemd->n_refused, 0);
+        daemon_host_free(h);
+}
+
+static void bursts_are_given_back_after_a_crash(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nBurst=yes\n");
+
+        fake_tree_write(h->tree, CGROUP("shop-db.slice") "cpu.max.burst", "5000\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, burst_is_in_step(h, "shop-web.slice") && burst_is_in_step(h, "shop-db.slice"));
+        REQUIRE(h, daemon_host_end(h, SIGKILL) == -SIGKILL);
+        daemon_host_start(h, "--restore");
+        REQUIRE_NUMBER(h, daemon_host_end(h, 0), 0);
+        REQUIRE(h, all_are_as_they_were(h));
+        REQUIRE_NUMBER(h, burst_of(h, "shop-web.slice"), 0);
+        REQUIRE_NUMBER(h, burst_of(h, "shop-db.slice"), 5000);
+        daemon_host_free(h);
+}
+
+static void burst_that_someone_else_changes_is_theirs_and_quotas_go_on(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nBurst=yes\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, burst_is_in_step(h, "shop-web.slice"));
+        fake_tree_write(h->tree, CGROUP("shop-web.slice") "cpu.max.burst", "1234\n");
+        WAIT(h, daemon_host_logged(h, "Someone else changed cpu.max.burst of shop-web.slice to 1234 us") == 1);
+        fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 3;
+        WAIT(h, values_of(h, "shop-web.slice").quota > 2000000);
+        REQUIRE_NUMBER(h, burst_of(h, "shop-web.slice"), 1234);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "managed");
+        call(h, "Adopt", "shop-web.slice");
+        WAIT(h, burst_is_in_step(h, "shop-web.slice"));
+        REQUIRE_NUMBER(h, daemon_host_end(h, SIGTERM), 0);
+        REQUIRE_NUMBER(h, burst_of(h, "shop-web.slice"), 1234);
+        daemon_host_free(h);
+}
+
+static void burst_that_the_kernel_reset_is_set_again(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nBurst=yes\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, burst_is_in_step(h, "shop-web.slice"));
+        /* The controller goes and comes back: another file. */
+        fake_tree_put_away(h->tree, CGROUP("shop-web.slice") "cpu.max.burst");
+        fake_tree_write(h->tree, CGROUP("shop-web.slice") "cpu.max.burst", "0\n");
+        WAIT(h, burst_is_in_step(h, "shop-web.slice"));
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        fake_systemd_restart(h->systemd, "shop-db.slice");
+        WAIT(h, burst_is_in_step(h, "shop-db.slice"));
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "Someone else"), 0);
+        stop(h);
+}
+
+static void burst_in_the_way_of_a_quota_is_named_with_what_to_do(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        fake_tree_write(h->tree, CGROUP("shop-web.slice") "cpu.max.burst", "400000\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "refused") == 0);
+        daemon_host_epochs(h, 3);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "because its cpu.max.burst (400000 us a period) is larger"), 1);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, CGROUP("shop-web.slice") "cpu.max.burst\", or Burst=yes"), 1);
+        REQUIRE(h, strstr(daemon_host_text(h, "shop-web.slice", "Note"), "cpu.max.burst is larger"));
+        char *explained = daemon_host_answer(h, "Explain", "shop-web.slice");
+        REQUIRE(h, strstr(explained, "refused that quota because cpu.max.burst was larger"));
+        free(explained);
+        REQUIRE_NUMBER(h, burst_of(h, "shop-web.slice"), 400000);
+        fake_tree_write(h->tree, CGROUP("shop-web.slice") "cpu.max.burst", "0\n");
+        WAIT(h, strcmp(daemon_host_text(h, "shop-web.slice", "State"), "managed") == 0);
+        stop(h);
+}
+
+static void burst_switched_by_a_reload_comes_and_goes_with_it(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\n");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        REQUIRE_NUMBER(h, burst_of(h, "shop-web.slice"), 0);
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\nBurst=yes\n" SHOP);
+        call(h, "Reload", NULL);
+        WAIT(h, burst_is_in_step(h, "shop-web.slice"));
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\n" SHOP);
+        call(h, "Reload", NULL);
+        WAIT(h, burst_of(h, "shop-web.slice") == 0);
+        REQUIRE(h, values_of(h, "shop-web.slice").quota != UNSET);
+        stop(h);
+}
+
+static void kernel_without_bursts_is_told_once_and_quotas_work(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nBurst=yes\n");
+
+        for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next)
+                u->counters.has_no_burst = true;
+        daemon_host_run(h, NULL);
+        WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
+        daemon_host_epochs(h, 3);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "the kernel has no cpu.max.burst"), 1);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "managed");
+        REQUIRE_NUMBER(h, daemon_host_number(h, "shop-web.slice", "BurstInStep"), 0);
+        stop(h);
+}
+
 static void call_that_times_out_is_tried_again(void)
 {
         struct daemon_host *h = shop("Enforce=quota\n");
@@ -1544,6 +1695,13 @@ static const struct {
         CASE(at_most_64_calls_are_under_way_in_a_storm),
         CASE(call_that_times_out_is_tried_again),
         CASE(refused_value_is_noticed_and_said_once),
+        CASE(bursts_follow_quotas_in_both_directions_and_go_back),
+        CASE(bursts_are_given_back_after_a_crash),
+        CASE(burst_that_someone_else_changes_is_theirs_and_quotas_go_on),
+        CASE(burst_that_the_kernel_reset_is_set_again),
+        CASE(burst_in_the_way_of_a_quota_is_named_with_what_to_do),
+        CASE(burst_switched_by_a_reload_comes_and_goes_with_it),
+        CASE(kernel_without_bursts_is_told_once_and_quotas_work),
         CASE(debug_logs_every_value_that_is_written),
         CASE(failing_calls_are_said_once),
         CASE(quotas_never_exceed_the_budget_while_loads_change),

@@ -158,10 +158,30 @@ void fake_systemd_show(struct fake_systemd *f, struct fake_systemd_unit *u)
                 fake_tree_unit(f->tree, group_below_mount(u), &u->counters);
 }
 
+/* As the kernel: a quota below the burst is refused. */
+static bool is_refused(struct fake_systemd *f, const struct fake_systemd_unit *u)
+{
+        char path[PATH_MAX];
+        char *text = NULL;
+        bool is_larger;
+
+        if (f->tree == NULL || u->control_group[0] == 0 || u->quota == FAKE_SYSTEMD_UNSET)
+                return false;
+        snprintf(path, sizeof path, "sys/fs/cgroup/%s/cpu.max.burst", group_below_mount(u));
+        text = fake_tree_read(f->tree, path, NULL);
+        is_larger = text != NULL && strtoull(text, NULL, 10) > u->quota / 10;
+        free(text);
+        return is_larger;
+}
+
 static void write_limits(struct fake_systemd *f, struct fake_systemd_unit *u)
 {
         if (f->is_lying)
                 return;
+        if (is_refused(f, u)) {
+                f->n_refused++;
+                return;
+        }
         u->counters.quota_usec_per_sec = u->quota == FAKE_SYSTEMD_UNSET ? 0 : u->quota;
         u->counters.cpu_weight = u->weight == FAKE_SYSTEMD_UNSET ? 0 : u->weight;
         fake_systemd_show(f, u);
@@ -174,7 +194,7 @@ static void remove_group(struct fake_systemd *f, struct fake_systemd_unit *u)
         if (f->tree == NULL || u->control_group[0] == 0)
                 return;
         snprintf(path, sizeof path, "sys/fs/cgroup/%s", group_below_mount(u));
-        fake_tree_remove(f->tree, path);
+        fake_tree_put_away(f->tree, path);
 }
 
 /* A new cgroup counts from zero. */

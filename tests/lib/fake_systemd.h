@@ -79,6 +79,7 @@ struct fake_systemd {
         unsigned n_get;
         unsigned n_set;
         unsigned n_reload;
+        unsigned n_refused;             /* by the kernel, for a burst above the quota */
         unsigned n_held;
         unsigned n_held_max;            /* most calls that were without an answer at one time */
 

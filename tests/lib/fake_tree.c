@@ -17,6 +17,7 @@ struct fake_tree {
         char root[PATH_MAX / 4];
         char mount[PATH_MAX / 2];
         bool is_borrowed;
+        unsigned n_put_away;
 };
 
 static _Noreturn void die(const char *what, const char *path)
@@ -200,6 +201,19 @@ void fake_tree_remove(struct fake_tree *t, const char *path)
         remove_all(full);
 }
 
+void fake_tree_put_away(struct fake_tree *t, const char *path)
+{
+        char full[PATH_MAX], gone[PATH_MAX];
+
+        full_path(t, path, full);
+        full_path(t, "put-away", gone);
+        if (mkdir(gone, 0755) < 0 && errno != EEXIST)
+                die("make", gone);
+        snprintf(gone + strlen(gone), sizeof gone - strlen(gone), "/%u", t->n_put_away++);
+        if (renameat2(AT_FDCWD, full, AT_FDCWD, gone, 0) < 0 && errno != ENOENT)
+                die("put away", full);
+}
+
 void fake_tree_host(struct fake_tree *t, const struct fake_host *host)
 {
         const unsigned last = host->n_cpus - 1;
@@ -238,6 +252,7 @@ void fake_tree_unit(struct fake_tree *t, const char *group, const struct fake_un
                                 unit->usage_usec, unit->usage_usec);
                 fake_tree_remove(t, UNIT_FILE("cpu.max"));
                 fake_tree_remove(t, UNIT_FILE("cpu.weight"));
+                fake_tree_remove(t, UNIT_FILE("cpu.max.burst"));
         } else {
                 fake_tree_write(t, UNIT_FILE("cpu.stat"),
                                 "usage_usec %" PRIu64 "\nuser_usec %" PRIu64 "\nsystem_usec 0\n"
@@ -253,6 +268,10 @@ void fake_tree_unit(struct fake_tree *t, const char *group, const struct fake_un
                                         unit->quota_usec_per_sec / 10);
                 fake_tree_write(t, UNIT_FILE("cpu.weight"), "%" PRIu64 "\n",
                                 unit->cpu_weight == 0 ? 100 : unit->cpu_weight);
+                if (unit->has_no_burst)
+                        fake_tree_remove(t, UNIT_FILE("cpu.max.burst"));
+                else if (!fake_tree_exists(t, UNIT_FILE("cpu.max.burst")))
+                        fake_tree_write(t, UNIT_FILE("cpu.max.burst"), "0\n");
         }
         if (unit->is_garbled)
                 fake_tree_write(t, UNIT_FILE("cpu.stat"), "nonsense\n");

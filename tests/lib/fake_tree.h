@@ -55,6 +55,9 @@ void fake_tree_mkdir(struct fake_tree *t, const char *path);
 /* Removes a file, or a directory with all that is in it; fine if there is none. */
 void fake_tree_remove(struct fake_tree *t, const char *path);
 
+/* The same, but its inode number stays taken: what comes in its place is seen to be another one. */
+void fake_tree_put_away(struct fake_tree *t, const char *path);
+
 /* The host: /proc/stat, /proc/pressure/cpu and both lists of CPUs. Ticks are taken as 10 ms. */
 struct fake_host {
         unsigned n_cpus;
@@ -66,8 +69,8 @@ struct fake_host {
 
 void fake_tree_host(struct fake_tree *t, const struct fake_host *host);
 
-/* One cgroup: cpu.stat, cpu.pressure and, with the controller, cpu.max and cpu.weight. Zeros mean
- * what a fresh cgroup shows: no quota, weight 100. */
+/* One cgroup: cpu.stat, cpu.pressure and, with the controller, cpu.max, cpu.weight and cpu.max.burst. Zeros
+ * mean what a fresh cgroup shows: no quota, weight 100. A burst that is there stays, whoever wrote it. */
 struct fake_unit {
         uint64_t usage_usec;
         uint64_t nr_periods;
@@ -77,6 +80,7 @@ struct fake_unit {
         uint64_t quota_usec_per_sec;    /* 0 = max */
         uint64_t cpu_weight;            /* 0 = 100 */
         bool has_no_controller;         /* cpu is not in the parent's cgroup.subtree_control */
+        bool has_no_burst;              /* a kernel before 5.14 */
         bool has_no_pressure;
         bool is_garbled;                /* cpu.stat makes no sense */
 };

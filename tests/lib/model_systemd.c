@@ -2,6 +2,7 @@
 #include "lib/model_systemd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -73,6 +74,92 @@ int __wrap_rmdir(const char *path)
         return has_effect() ? __real_rmdir(path) : (errno = EIO, -1);
 }
 
+/* ---- the kernel -------------------------------------------------------------------------------- */
+
+static struct model *kernel_of;         /* the model whose kernel there is; one at a time */
+
+static uint64_t number_in(const struct model *m, const struct model_unit *u, const char *file)
+{
+        char path[200];
+
+        snprintf(path, sizeof path, "sys/fs/cgroup%s/%s", u->control_group, file);
+        char *text = fake_tree_read(m->tree, path, NULL);
+        uint64_t number = !text || text[0] == 'm' ? UINT64_MAX : strtoull(text, NULL, 10);
+        free(text);
+        return number;
+}
+
+uint64_t model_cpu_max(const struct model *m, const struct model_unit *u)
+{
+        return number_in(m, u, "cpu.max");
+}
+
+uint64_t model_burst(const struct model *m, const struct model_unit *u)
+{
+        return number_in(m, u, "cpu.max.burst");
+}
+
+void model_set_burst(struct model *m, const struct model_unit *u, uint64_t burst_usec)
+{
+        char path[200];
+
+        snprintf(path, sizeof path, "sys/fs/cgroup%s/cpu.max.burst", u->control_group);
+        fake_tree_write(m->tree, path, "%" PRIu64 "\n", burst_usec);
+}
+
+/* systemd writes what it has in memory; of a refusal it tells its journal. */
+static void realize(struct model *m, struct model_unit *u)
+{
+        uint64_t quota_usec = u->live[MODEL_QUOTA] == SYSTEMD_UNSET ? UINT64_MAX : u->live[MODEL_QUOTA] / 10;
+        char path[200];
+
+        if (!m->has_kernel)
+                return;
+        uint64_t burst_usec = model_burst(m, u);
+        snprintf(path, sizeof path, "sys/fs/cgroup%s", u->control_group);
+        if (!u->is_active) {
+                fake_tree_put_away(m->tree, path);
+                return;
+        }
+        struct fake_unit files = {
+                .quota_usec_per_sec = quota_usec == UINT64_MAX ? 0 : 10 * quota_usec,
+                .has_no_controller = quota_usec == UINT64_MAX && u->live[MODEL_WEIGHT] == SYSTEMD_UNSET,
+        };
+        if (!files.has_no_controller && burst_usec != UINT64_MAX && burst_usec > quota_usec) {
+                m->n_refused++;
+                return;
+        }
+        if (files.has_no_controller) {
+                strcat(path, "/cpu.max.burst");
+                fake_tree_put_away(m->tree, path);
+        }
+        fake_tree_unit(m->tree, u->control_group + 1, &files);
+        if (m->cuts_bursts && !files.has_no_controller && burst_usec != UINT64_MAX)
+                model_set_burst(m, u, burst_usec / 1000);
+}
+
+int __real_cgroup_burst_write(int dir_fd, uint64_t burst_usec);
+int __wrap_cgroup_burst_write(int dir_fd, uint64_t burst_usec);
+int __wrap_cgroup_burst_write(int dir_fd, uint64_t burst_usec)
+{
+        char text[64] = "";
+        int fd = openat(dir_fd, "cpu.max", O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        ssize_t n = read(fd, text, sizeof text - 1);
+        (void)close(fd);
+        if (n <= 0)
+                abort();
+        if (kernel_of->burst_error < 0)
+                return kernel_of->burst_error;
+        if (text[0] != 'm' && burst_usec > strtoull(text, NULL, 10)) {
+                kernel_of->n_refused++;
+                return -EINVAL;
+        }
+        return has_effect() ? __real_cgroup_burst_write(dir_fd, burst_usec) : -EIO;
+}
+
 /* ---- systemd ----------------------------------------------------------------------------------- */
 
 static const char *const names[] = { "CPUQuota", "CPUWeight" };
@@ -139,6 +226,7 @@ static void show(struct model_unit *u)
         u->shown.name = u->name;
         u->shown.is_active = u->is_active;
         u->shown.is_transient = u->is_transient;
+        u->shown.control_group = u->is_active ? u->control_group : "";
         if (u->is_active) {     /* what is not active is not read */
                 u->shown.quota_usec_per_sec = u->live[MODEL_QUOTA];
                 u->shown.cpu_weight = u->live[MODEL_WEIGHT];
@@ -155,6 +243,7 @@ struct model_unit *model_add(struct model *m, const char *name, uint64_t quota, 
 {
         struct model_unit *u = &m->units[m->n_units++];
         snprintf(u->name, sizeof u->name, "%s", name);
+        snprintf(u->control_group, sizeof u->control_group, "/%s", name);
         u->own[MODEL_QUOTA] = quota;
         u->own[MODEL_WEIGHT] = weight;
         model_start(m, u);
@@ -166,6 +255,7 @@ void model_start(struct model *m, struct model_unit *u)
         if (!u->is_loaded)
                 read_files(m, u);
         u->is_loaded = u->is_active = true;
+        realize(m, u);
         show(u);
 }
 
@@ -181,6 +271,7 @@ void model_stop(struct model *m, struct model_unit *u, bool is_unloaded)
         }
         if (is_unloaded)
                 u->is_loaded = false;
+        realize(m, u);
         show(u);
 }
 
@@ -196,6 +287,7 @@ void model_set_property(struct model *m, struct model_unit *u, int property, uin
                 u->has_persistent[property] = true;
                 u->persistent[property] = value;
         }
+        realize(m, u);
         show(u);
 }
 
@@ -204,6 +296,7 @@ void model_reload(struct model *m)
         for (size_t i = 0; i < m->n_units; i++)
                 if (m->units[i].is_loaded) {
                         read_files(m, &m->units[i]);
+                        realize(m, &m->units[i]);
                         show(&m->units[i]);
                 }
 }
@@ -380,7 +473,7 @@ struct model *model_new(struct systemd_manager **ret_manager)
                 abort();
         /* In memory where that can be had: every save of the code under test is synced. */
         m->tree = fake_tree_new_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
-        manager->model = m;
+        manager->model = kernel_of = m;
         /* The bus is there to have an event loop, nothing is sent over it. */
         if (sd_event_new(&m->event) < 0 || sd_bus_new(&manager->bus) < 0 ||
             sd_bus_attach_event(manager->bus, m->event, 0) < 0 ||

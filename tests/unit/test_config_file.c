@@ -422,27 +422,6 @@ START_TEST(empty_value_means_the_default_again)
 }
 END_TEST
 
-START_TEST(keys_without_effect_yet_say_so_once)
-{
-        const struct config_key *key = &config_keys[_i];
-        char expected[128];
-        const char *value = key->type == CONFIG_TYPE_UNIT       ? "web.slice"
-                            : key->type == CONFIG_TYPE_NAMES    ? "web"
-                            : key->type == CONFIG_TYPE_PATTERNS ? "*.slice"
-                            : key->default_text[0] != '\0'      ? key->default_text
-                                                                : key->min_text;
-
-        snprintf(expected, sizeof expected,
-                 "notice: %s=: accepted and checked; this version does not act on it yet\n",
-                 key->name);
-        load_key(key, value);
-        const char *found = strstr(findings(), expected);
-        ck_assert((found != NULL) == ((key->flags & CONFIG_KEY_NOT_YET) != 0));
-        if (found)
-                ck_assert_ptr_null(strstr(found + 1, expected));
-}
-END_TEST
-
 /* ---- messages ----------------------------------------------------------------------------------- */
 
 static const struct {
@@ -457,7 +436,6 @@ static const struct {
         { -EINVAL, "[Manager]\nEnforce=all\nOverload=fair\nBurst=maybe\n",
           "main.conf:2: Enforce=: \"all\" is not both, quota or weight\n"
           "main.conf:3: Overload=: \"fair\" is not proportional or weighted\n"
-          "main.conf:4: notice: Burst=: accepted and checked; this version does not act on it yet\n"
           "main.conf:4: Burst=: \"maybe\" is not yes or no\n" },
         { -EINVAL, "[Manager]\nCapacity=lots\n",
           "main.conf:2: Capacity=: \"lots\" is not a CPU amount such as 150%, 1.5, 1500m or 25%host, "
@@ -1023,7 +1001,6 @@ int main(void)
         tcase_add_loop_test(tc, every_key_refuses_garbage_and_names_itself_and_its_line, 0, n_keys);
         tcase_add_loop_test(tc, every_default_fits_its_own_range, 0, n_keys);
         tcase_add_loop_test(tc, empty_value_means_the_default_again, 0, n_keys);
-        tcase_add_loop_test(tc, keys_without_effect_yet_say_so_once, 0, n_keys);
         tcase_add_loop_test(tc, finding_reads_as_promised, 0, N_OF(golden));
         tcase_add_test(tc, all_errors_are_collected_and_nothing_is_returned);
         tcase_add_test(tc, earlier_findings_of_the_caller_do_not_fail_a_load);

@@ -595,6 +595,88 @@ START_TEST(a_drop_in_is_found_where_systemd_puts_it)
 }
 END_TEST
 
+/* ---- bursts ------------------------------------------------------------------------------------ */
+
+/* web.slice as burst.c leaves it: a quota and a burst of ours. */
+static void change_with_burst(uint64_t prior_usec, uint64_t quota)
+{
+        struct state_record *record;
+
+        model->has_kernel = true;
+        model_set_property(model, web, MODEL_WEIGHT, 100, true);
+        model_set_burst(model, web, prior_usec);
+        change(web, quota, 50);
+        record = state_file_find(&state, "web.slice");
+        record->burst = (struct state_value) { .is_ours = true, .prior = prior_usec, .applied = quota / 10,
+                                               .intended = quota / 10 };
+        model_set_burst(model, web, quota / 10);
+        state.is_dirty = true;
+        ck_assert_int_eq(state_file_save(&state), 0);
+        ck_assert_uint_eq(model_cpu_max(model, web), quota / 10);
+        ck_assert_uint_eq(model->n_refused, 0);
+}
+
+static const struct {
+        uint64_t prior_usec, quota;     /* the quota before was 60 %, 60000 a period */
+} burst_cases[] = { { 0, 300000 }, { 20000, 300000 }, { 50000, 300000 }, { 60000, 900000 }, { 0, 4000000 } };
+
+START_TEST(a_burst_comes_back_in_an_order_that_the_kernel_takes)
+{
+        change_with_burst(burst_cases[_i].prior_usec < burst_cases[_i].quota / 10 ? burst_cases[_i].prior_usec : 0,
+                          burst_cases[_i].quota);
+        state_file_find(&state, "web.slice")->burst.prior = burst_cases[_i].prior_usec;
+        give_all_back();
+        ck_assert_uint_eq(seen.n_outcomes[GIVE_BACK_RESTORED], 1);
+        ck_assert_uint_eq(model_cpu_max(model, web), 60000);
+        ck_assert_uint_eq(model_burst(model, web), burst_cases[_i].prior_usec);
+        ck_assert_uint_eq(model->n_refused, 0);
+        ck_assert_uint_eq(state.n_records, 0);
+}
+END_TEST
+
+START_TEST(a_burst_that_somebody_changed_is_left_while_the_quota_is_given_back)
+{
+        change_with_burst(0, 300000);
+        model_set_burst(model, web, 12345);
+        give_all_back();
+        ck_assert_uint_eq(seen.n_outcomes[GIVE_BACK_FOREIGN], 1);
+        ck_assert_uint_eq(model_cpu_max(model, web), 60000);
+        ck_assert_uint_eq(model_burst(model, web), 12345);
+}
+END_TEST
+
+START_TEST(a_burst_of_a_new_cgroup_is_nobodys)
+{
+        change_with_burst(20000, 300000);
+        model_set_burst(model, web, 0);
+        give_all_back();
+        ck_assert_uint_eq(seen.n_outcomes[GIVE_BACK_RESTORED], 1);
+        ck_assert_uint_eq(model_burst(model, web), 0);
+}
+END_TEST
+
+START_TEST(a_burst_that_cannot_be_written_keeps_its_record_and_no_more)
+{
+        change_with_burst(0, 300000);
+        model->burst_error = -EROFS;
+        web->own[MODEL_QUOTA] = 600000;
+        give_all_back();
+        /* Nothing is set that the kernel would refuse, and refuse in silence. */
+        ck_assert_uint_eq(seen.n_outcomes[GIVE_BACK_FAILED], 1);
+        ck_assert_int_eq(seen.error, -EROFS);
+        ck_assert_ptr_nonnull(state_file_find(&state, "web.slice"));
+        ck_assert(state_file_find(&state, "web.slice")->burst.is_ours);
+        ck_assert_uint_eq(model->n_refused, 0);
+
+        model->burst_error = 0;
+        give_all_back();
+        ck_assert_uint_eq(seen.n_outcomes[GIVE_BACK_RESTORED], 1);
+        ck_assert_uint_eq(model_cpu_max(model, web), 60000);
+        ck_assert_uint_eq(model_burst(model, web), 0);
+        ck_assert_uint_eq(state.n_records, 0);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("give_back");
@@ -632,6 +714,11 @@ int main(void)
         tcase_add_loop_test(t, a_text_is_ours_only_if_systemd_would_have_written_it_so, 0,
                             (int)(sizeof texts / sizeof texts[0]));
         tcase_add_test(t, a_drop_in_is_found_where_systemd_puts_it);
+        tcase_add_loop_test(t, a_burst_comes_back_in_an_order_that_the_kernel_takes, 0,
+                            (int)(sizeof burst_cases / sizeof burst_cases[0]));
+        tcase_add_test(t, a_burst_that_somebody_changed_is_left_while_the_quota_is_given_back);
+        tcase_add_test(t, a_burst_of_a_new_cgroup_is_nobodys);
+        tcase_add_test(t, a_burst_that_cannot_be_written_keeps_its_record_and_no_more);
         suite_add_tcase(suite, t);
         return testing_run(suite);
 }

@@ -75,6 +75,7 @@ static void assert_same(const struct state_file *a, const struct state_file *b)
                 ck_assert_int_eq(a->records[i].is_transient, b->records[i].is_transient);
                 assert_same_value(&a->records[i].quota, &b->records[i].quota);
                 assert_same_value(&a->records[i].weight, &b->records[i].weight);
+                assert_same_value(&a->records[i].burst, &b->records[i].burst);
         }
 }
 
@@ -117,6 +118,35 @@ START_TEST(the_text_is_as_documented)
                          "checksum 39f71e80e6733db9\n");
         ck_assert_uint_eq(length, strlen(text));
         free(text);
+        state_file_done(&s);
+}
+END_TEST
+
+#define BODY_2 "coalloc-units 2\nunit a.slice\nquota 1 2 3\nburst 0 50000 30000\n"
+
+START_TEST(a_burst_is_kept_and_makes_the_second_version)
+{
+        struct state_file s = { 0 }, again = { 0 };
+        struct state_record *record;
+        char *text;
+        size_t length;
+
+        ck_assert_int_eq(state_file_add(&s, "a.slice", false, &record), 0);
+        record->quota = (struct state_value) { .is_ours = true, .prior = 1, .applied = 2, .intended = 3 };
+        record->burst = (struct state_value) { .is_ours = true, .prior = 0, .applied = 50000, .intended = 30000 };
+        ck_assert_int_eq(state_file_format(&s, &text, &length), 0);
+        ck_assert_int_eq(strncmp(text, BODY_2, strlen(BODY_2)), 0);
+        ck_assert_int_eq(state_file_parse(&again, text, length), 0);
+        assert_same(&s, &again);
+        free(text);
+        /* Without the burst it is what older versions read. */
+        state_value_clear(&record->burst);
+        ck_assert_int_eq(state_file_format(&s, &text, &length), 0);
+        ck_assert_int_eq(strncmp(text, "coalloc-units 1\nunit a.slice\nquota 1 2 3\nchecksum ", 49), 0);
+        ck_assert_int_eq(state_file_parse(&again, text, length), 0);
+        assert_same(&s, &again);
+        free(text);
+        state_file_done(&again);
         state_file_done(&s);
 }
 END_TEST
@@ -333,6 +363,14 @@ static const char *const wrong_bodies[] = {
         "coalloc-units 1\nunit a.slice\nweight 1 2 3\nweight 1 2 3\n",
         "coalloc-units 1\nunit a.slice\nshares 1 2 3\n",
         "coalloc-units 1\n\nunit a.slice\n",
+        /* A first version has no burst, a second has one at least; always numbers, behind the others. */
+        "coalloc-units 1\nunit a.slice\nburst 0 50000 30000\n",
+        "coalloc-units 2\nunit a.slice\nquota 1 2 3\n",
+        "coalloc-units 3\nunit a.slice\nburst 0 50000 30000\n",
+        "coalloc-units 2\nunit a.slice\nburst unset 50000 30000\n",
+        "coalloc-units 2\nunit a.slice\nburst 0 50000 unset\n",
+        "coalloc-units 2\nunit a.slice\nburst 0 50000 30000 \"\"\n",
+        "coalloc-units 2\nunit a.slice\nburst 0 50000 30000\nquota 1 2 3\n",
 };
 
 START_TEST(a_text_that_we_would_not_have_written_is_put_aside)
@@ -526,6 +564,7 @@ int main(void)
         tcase_add_checked_fixture(t, setup, teardown);
         tcase_add_test(t, what_was_saved_is_loaded_again);
         tcase_add_test(t, the_text_is_as_documented);
+        tcase_add_test(t, a_burst_is_kept_and_makes_the_second_version);
         tcase_add_test(t, records_are_found_in_any_order_of_adding);
         tcase_add_test(t, a_name_that_is_no_unit_is_refused);
         tcase_add_test(t, nothing_to_remember_leaves_no_file);
