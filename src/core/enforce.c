@@ -54,18 +54,29 @@ static int64_t max_quota(double max_milli)
 
 /* ---- quotas as bounds -------------------------------------------------------------------------- */
 
+/* What others' ceilings leave free for it. A satisfied service is protected by its weight; counting its peaks cost
+ * a batch job a quarter of its CPU and gained the chain beside it nothing (doc/theory.md, Enforcement). Use of
+ * who is short is no measure. */
+static double taken_milli(const struct enforce_service *s, bool is_satisfied)
+{
+        bool is_measured = is_satisfied && s->use_milli > 0;
+        double taken = is_measured ? ENFORCE_BOUND_SHARE * min_of(s->use_milli, s->load_milli) : s->load_milli;
+
+        return min_of(s->alloc_milli, taken);
+}
+
 static void bound_short_services(const struct enforce_rules *rules,
                                  const struct enforce_service services[], size_t n,
                                  struct enforce_setting ret[])
 {
-        double taken_milli = 0;
+        double all_milli = 0;
 
         for (size_t i = 0; i < n; i++)
-                taken_milli += min_of(services[i].alloc_milli, services[i].load_milli);
+                all_milli += taken_milli(&services[i], ret[i].is_satisfied);
 
         for (size_t i = 0; i < n; i++) {
                 const struct enforce_service *s = &services[i];
-                double others_milli = taken_milli - min_of(s->alloc_milli, s->load_milli);
+                double others_milli = all_milli - taken_milli(s, ret[i].is_satisfied);
                 double left_milli = rules->capacity_milli - others_milli - rules->headroom_milli;
                 int64_t top = max_quota(s->max_milli), ceiling;
 
@@ -78,6 +89,9 @@ static void bound_short_services(const struct enforce_rules *rules,
                 /* Up: below its allocation a service would be throttled by rounding. */
                 ceiling = step_ceil(max_of(s->alloc_milli, left_milli));
                 ceiling = max_of(ceiling, QUOTA_STEP_MILLI);
+                if (s->ceiling_milli >= s->alloc_milli && s->ceiling_milli != QUOTA_NONE_MILLI &&
+                    fabs((double)(ceiling - s->ceiling_milli)) <= ENFORCE_BOUND_KEEP * (double)s->ceiling_milli)
+                        ceiling = s->ceiling_milli;
                 ret[i].quota_milli = ceiling < top ? ceiling : top;
         }
 }
@@ -223,6 +237,7 @@ static bool input_is_sane(const struct enforce_rules *rules, const struct enforc
         for (size_t i = 0; i < n; i++)
                 if (services[i].alloc_milli < 0 || !isfinite(services[i].load_milli) ||
                     services[i].load_milli < 0 || !(services[i].protected_milli >= 0) ||
+                    !(services[i].use_milli >= 0) || services[i].ceiling_milli < 0 ||
                     !(services[i].max_milli > 0) || services[i].group >= n_groups)
                         return false;
         return true;
@@ -417,5 +432,5 @@ bool enforce_weight_differs(unsigned in_force, unsigned wanted, double min_chang
 {
         unsigned distance = in_force > wanted ? in_force - wanted : wanted - in_force;
 
-        return distance >= 1 && distance >= min_change * in_force;
+        return distance >= 1 && distance >= max_of(min_change, ENFORCE_WEIGHT_KEEP) * in_force;
 }

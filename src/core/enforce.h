@@ -25,6 +25,16 @@
  * border for both, the noise of a load of 5 % had a ceiling come or go 86 times an hour, and one that is near the
  * load is what multiplies a p99 (doc/theory.md, Enforcement). Short by so little it is held by its weight. */
 #define ENFORCE_BOUND_BELOW 0.9
+/* A ceiling that is a bound stays where it is unless it would change by more: the others' use is never twice the
+ * same, every write costs PID 1 milliseconds, and a bound is not what protects anybody. */
+#define ENFORCE_BOUND_KEEP 0.1
+/* Of what a satisfied service uses on average, so much is kept free of others' ceilings, in every period of 100 ms.
+ * All of it would keep a batch job waiting in each period in which less is used, and it cannot make up for that in
+ * the next. */
+#define ENFORCE_BOUND_SHARE 0.5
+/* A weight that would change by less stays: a tenth decides nothing where a satisfied service outweighs a short one
+ * tenfold, and loads are never twice the same. */
+#define ENFORCE_WEIGHT_KEEP 0.1
 
 /* A slice that holds managed units. Index 0 is the root; parents come before children. */
 struct enforce_group {
@@ -40,7 +50,10 @@ struct enforce_service {
         double protected_milli;         /* the level that x may not fall below: rounds up */
         double max_milli;               /* INFINITY: no Max= */
         size_t group;                   /* the slice that holds it */
-        bool was_unbounded;             /* ENFORCE_BOTH: by the last decision it had no ceiling but its Max= */
+        /* ENFORCE_BOTH */
+        double use_milli;               /* mean of the epoch; 0: not known, load counts whole */
+        bool was_unbounded;             /* by the last decision it had no ceiling but its Max= */
+        int64_t ceiling_milli;          /* of the last decision; 0: there was none, or no decision */
 };
 
 struct enforce_rules {
@@ -133,6 +146,6 @@ size_t enforce_next_writes(enum enforce_phase phase, const struct enforce_transi
                            size_t order[], int64_t ret_quota[], size_t *ret_n_left);
 
 /* Is a change worth a write? Relative change of at least min_change, and of one percent of a CPU or one
- * whole unit of weight. */
+ * whole unit of weight; for a weight of at least ENFORCE_WEIGHT_KEEP. */
 bool enforce_quota_differs(int64_t in_force_milli, int64_t wanted_milli, double min_change);
 bool enforce_weight_differs(unsigned in_force, unsigned wanted, double min_change);

@@ -469,7 +469,9 @@ static int enforce_all(struct epoch_run *e, const struct enforce_group groups[],
                         .protected_milli = protected_in(e, i, o->market.tier),
                         .max_milli = e->services[i].max_milli,
                         .group = e->services[i].group,
+                        .use_milli = e->services[i].use_milli,
                         .was_unbounded = e->services[i].was_unbounded,
+                        .ceiling_milli = e->services[i].ceiling_milli,
                 };
         }
         *ret_n_enforced = n_enforced;

@@ -51,6 +51,7 @@ struct epoch_service {
         /* measured */
         double need_milli;
         double load_milli;              /* the last one known, 0 if none is */
+        double use_milli;               /* mean of the epoch; 0: not known */
         double hardship;                /* 0..1 */
         bool is_elastic;                /* takes what is spare: its load is no queue's (demand.h) */
         bool is_known;                  /* false: keeps what it has */
@@ -66,6 +67,7 @@ struct epoch_service {
         double work_milli_ms;           /* of a request; 0: there was no report yet */
         bool is_work_told;              /* by a report from above its load; else reports have only bounded it */
         bool was_unbounded;             /* no ceiling but its Max=: is_unbounded of the last decision */
+        int64_t ceiling_milli;          /* quota_milli of the last decision; 0: there was none */
         double part_ms;                 /* of a path's target, without whom it calls; 0: none */
         double credit;                  /* -1..1 */
         int64_t recent_milli[EPOCH_RECENT]; /* allocations, newest first; -1 = had none */

@@ -307,6 +307,7 @@ static void gather_players(struct daemon *d)
                         .elasticity = s->config->elasticity,
                         .need_milli = fmin(s->estimate.need_milli, 1e12),
                         .load_milli = s->estimate.load_milli,
+                        .use_milli = s->estimate.is_known ? s->estimate.use_mean_milli : 0,
                         .hardship = s->estimate.hardship,
                         .is_elastic = s->estimate.is_elastic,
                         /* A service that is starting is not stale: its grace is its need. */
@@ -317,6 +318,7 @@ static void gather_players(struct daemon *d)
                         .work_milli_ms = s->has_decision ? s->decision.work_milli_ms : 0,
                         .is_work_told = s->has_decision && s->decision.is_work_told,
                         .was_unbounded = s->has_decision && s->decision.is_unbounded,
+                        .ceiling_milli = s->has_decision ? s->decision.quota_milli : 0,
                         .part_ms = s->has_decision ? s->decision.part_ms : 0,
                         .credit = s->credit,
                         .group = s->group,

@@ -127,6 +127,7 @@ static inline void epoch_fixture_take_over(struct epoch_fixture *f)
                 s->work_milli_ms = f->decisions[i].work_milli_ms;
                 s->is_work_told = f->decisions[i].is_work_told;
                 s->was_unbounded = f->decisions[i].is_unbounded;
+                s->ceiling_milli = f->decisions[i].quota_milli;
                 s->part_ms = f->decisions[i].part_ms;
         }
 }

@@ -231,6 +231,7 @@ static inline void plant_epoch(struct plant *p)
                 e->need_milli = p->s[i].need_milli;
                 e->load_milli = p->s[i].load_milli;
                 e->is_elastic = p->s[i].estimate.is_elastic;
+                e->use_milli = p->s[i].estimate.is_known ? p->s[i].estimate.use_mean_milli : 0;
                 e->hardship = p->s[i].estimate.hardship;
         }
         epoch_fixture_pass(&p->f);

@@ -118,6 +118,52 @@ START_TEST(a_short_service_is_bounded_by_what_the_others_leave)
 }
 END_TEST
 
+START_TEST(a_ceiling_leaves_half_the_mean_use_of_who_is_satisfied_and_the_load_of_who_is_short)
+{
+        struct bench b = bench_new(ENFORCE_BOTH);
+
+        add(&b, 800, 700)->use_milli = 500;
+        add(&b, 900, 2000)->use_milli = 300;
+        add(&b, 600, 1000);
+        settles(&b);
+        ck_assert_int_eq(b.settings[1].quota_milli, 4000 - 250 - 600);
+        ck_assert_int_eq(b.settings[2].quota_milli, 4000 - 250 - 900);
+        /* More than its load is noise of sampling. */
+        b.services[0].use_milli = 5000;
+        settles(&b);
+        ck_assert_int_eq(b.settings[1].quota_milli, 4000 - 350 - 600);
+}
+END_TEST
+
+START_TEST(a_ceiling_stays_where_it_is_for_small_changes_of_the_others_use)
+{
+        struct bench b = bench_new(ENFORCE_BOTH);
+        struct enforce_service *s = add(&b, 900, 2000);
+
+        add(&b, 1200, 1100)->use_milli = 1000;
+        s->ceiling_milli = 3200;                /* 3500 now: 9 % more */
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3200);
+        s->ceiling_milli = 3100;                /* 13 % more */
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3500);
+        s->ceiling_milli = QUOTA_NONE_MILLI;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3500);
+        /* Never below the allocation, nor above Max=. */
+        s->alloc_milli = 3490;
+        s->load_milli = 4000;
+        s->ceiling_milli = 3480;
+        settles(&b);
+        ck_assert_int_ge(b.settings[0].quota_milli, 3490);
+        s->max_milli = 3000;
+        s->alloc_milli = 900;
+        s->ceiling_milli = 3500;
+        settles(&b);
+        ck_assert_int_eq(b.settings[0].quota_milli, 3000);
+}
+END_TEST
+
 START_TEST(a_ceiling_is_never_below_the_allocation)
 {
         struct bench b = bench_new(ENFORCE_BOTH);
@@ -737,9 +783,10 @@ END_TEST
 START_TEST(weights_differ_by_a_share_and_by_one_whole_unit)
 {
         ck_assert(!enforce_weight_differs(100, 100, 0));
-        ck_assert(enforce_weight_differs(100, 101, 0));
-        ck_assert(!enforce_weight_differs(100, 101, 0.02));
-        ck_assert(enforce_weight_differs(100, 98, 0.02));
+        ck_assert(!enforce_weight_differs(100, 109, 0));
+        ck_assert(enforce_weight_differs(100, 110, 0));
+        ck_assert(!enforce_weight_differs(100, 119, 0.2));
+        ck_assert(enforce_weight_differs(100, 80, 0.2));
         ck_assert(enforce_weight_differs(1, 2, 0.02));
         ck_assert(!enforce_weight_differs(10000, 9900, 0.02));
 }
@@ -754,6 +801,8 @@ static Suite *suite(void)
         tcase_add_test(ceilings, satisfied_is_judged_on_load_with_a_millionth_of_slack);
         tcase_add_test(ceilings, a_satisfied_service_has_its_max_as_only_ceiling);
         tcase_add_test(ceilings, a_short_service_is_bounded_by_what_the_others_leave);
+        tcase_add_test(ceilings, a_ceiling_leaves_half_the_mean_use_of_who_is_satisfied_and_the_load_of_who_is_short);
+        tcase_add_test(ceilings, a_ceiling_stays_where_it_is_for_small_changes_of_the_others_use);
         tcase_add_test(ceilings, a_ceiling_is_never_below_the_allocation);
         tcase_add_test(ceilings, who_had_no_ceiling_gets_one_only_when_clearly_short);
         tcase_add_test(ceilings, nobody_short_means_no_ceilings);
