@@ -87,11 +87,17 @@ apply_captain() {
     controller=/system.slice/captain.service
 }
 
+# By itself it knows nothing of others, and beside a greedy one ends where weights-equal does.
+apply_captain_weights() {
+    apply_weights_static
+    apply_captain
+}
+
 # How long a setting needs until it is what it will be: coallocd three epochs and more.
 warm_sec_of() {
     case $1 in
     coallocd-*) echo 60 ;;
-    captain) echo 20 ;;
+    captain*) echo 20 ;;
     *) echo 6 ;;
     esac
 }
