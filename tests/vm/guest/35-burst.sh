@@ -79,7 +79,8 @@ for step in '90% -lt' '20% -gt' '90% -lt'; do
     quota=$(quota_usec_of batch.slice)
     conf "${step% *}"
     systemctl reload coallocd
-    ok "the quota moves from $quota (${step#* }) with its burst, Reserve=${step% *}" wait_for 30 quota_moved "${step#* }"
+    case $step in *-lt) way=down ;; *) way=up ;; esac
+    ok "the quota moves $way from $quota us with its burst" wait_for 30 quota_moved "${step#* }"
 done
 systemctl stop lab-watcher
 diag "$(tr '\n' ';' </run/lab/watch.out)"

@@ -63,6 +63,9 @@ watcher_start $shop batch.slice
 ok "the daemon starts" systemctl start coallocd
 ok "every service has a quota" wait_for 60 sh -c '. /lab/guest/lib.sh; . /lab/guest/daemon.sh
     for u in shop-web shop-app shop-db batch; do has_quota $u.slice || exit 1; done'
+# In its first epoch a unit is taken to be starting and to need its fair share, which it does not lend.
+ok "their first epochs are over" wait_for 60 sh -c '. /lab/guest/lib.sh; . /lab/guest/daemon.sh
+    test "$(property Epoch)" -ge 3'
 conf 10min
 ok "from now on an epoch does not end" systemctl reload coallocd
 # The others have to be quiet for some seconds before they lend.
