@@ -59,7 +59,7 @@ static int64_t max_quota(double max_milli)
  * who is short is no measure. */
 static double taken_milli(const struct enforce_service *s, bool is_satisfied)
 {
-        bool is_measured = is_satisfied && s->use_milli > 0;
+        bool is_measured = is_satisfied && s->has_use;
         double taken = is_measured ? ENFORCE_BOUND_SHARE * min_of(s->use_milli, s->load_milli) : s->load_milli;
 
         return min_of(s->alloc_milli, taken);

@@ -51,7 +51,8 @@ struct enforce_service {
         double max_milli;               /* INFINITY: no Max= */
         size_t group;                   /* the slice that holds it */
         /* ENFORCE_BOTH */
-        double use_milli;               /* mean of the epoch; 0: not known, load counts whole */
+        bool has_use;                   /* false: use is not known, load counts whole */
+        double use_milli;               /* mean of the epoch */
         bool was_unbounded;             /* by the last decision it had no ceiling but its Max= */
         int64_t ceiling_milli;          /* of the last decision; 0: there was none, or no decision */
 };

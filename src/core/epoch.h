@@ -51,7 +51,8 @@ struct epoch_service {
         /* measured */
         double need_milli;
         double load_milli;              /* the last one known, 0 if none is */
-        double use_milli;               /* mean of the epoch; 0: not known */
+        double use_milli;               /* mean of the epoch */
+        bool has_use;                   /* false: that is not known */
         double hardship;                /* 0..1 */
         bool is_elastic;                /* takes what is spare: its load is no queue's (demand.h) */
         bool is_known;                  /* false: keeps what it has */

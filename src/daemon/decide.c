@@ -307,7 +307,8 @@ static void gather_players(struct daemon *d)
                         .elasticity = s->config->elasticity,
                         .need_milli = fmin(s->estimate.need_milli, 1e12),
                         .load_milli = s->estimate.load_milli,
-                        .use_milli = s->estimate.is_known ? s->estimate.use_mean_milli : 0,
+                        .has_use = s->estimate.is_known,
+                        .use_milli = s->estimate.use_mean_milli,
                         .hardship = s->estimate.hardship,
                         .is_elastic = s->estimate.is_elastic,
                         /* A service that is starting is not stale: its grace is its need. */

@@ -231,7 +231,8 @@ static inline void plant_epoch(struct plant *p)
                 e->need_milli = p->s[i].need_milli;
                 e->load_milli = p->s[i].load_milli;
                 e->is_elastic = p->s[i].estimate.is_elastic;
-                e->use_milli = p->s[i].estimate.is_known ? p->s[i].estimate.use_mean_milli : 0;
+                e->has_use = p->s[i].estimate.is_known;
+                e->use_milli = p->s[i].estimate.use_mean_milli;
                 e->hardship = p->s[i].estimate.hardship;
         }
         epoch_fixture_pass(&p->f);

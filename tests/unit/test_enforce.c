@@ -38,6 +38,12 @@ static struct enforce_service *add(struct bench *b, int64_t alloc_milli, double 
         return &b->services[b->n++];
 }
 
+static void uses(struct enforce_service *s, double use_milli)
+{
+        s->has_use = true;
+        s->use_milli = use_milli;
+}
+
 static size_t add_group(struct bench *b, size_t parent)
 {
         b->groups[b->n_groups] = (struct enforce_group) { .parent = parent, .may_change = true };
@@ -122,12 +128,16 @@ START_TEST(a_ceiling_leaves_half_the_mean_use_of_who_is_satisfied_and_the_load_o
 {
         struct bench b = bench_new(ENFORCE_BOTH);
 
-        add(&b, 800, 700)->use_milli = 500;
-        add(&b, 900, 2000)->use_milli = 300;
+        uses(add(&b, 800, 700), 500);
+        uses(add(&b, 900, 2000), 300);
         add(&b, 600, 1000);
         settles(&b);
         ck_assert_int_eq(b.settings[1].quota_milli, 4000 - 250 - 600);
         ck_assert_int_eq(b.settings[2].quota_milli, 4000 - 250 - 900);
+        /* Who uses nothing leaves all; it is not unknown. */
+        b.services[0].use_milli = 0;
+        settles(&b);
+        ck_assert_int_eq(b.settings[1].quota_milli, 4000 - 600);
         /* More than its load is noise of sampling. */
         b.services[0].use_milli = 5000;
         settles(&b);
@@ -140,7 +150,7 @@ START_TEST(a_ceiling_stays_where_it_is_for_small_changes_of_the_others_use)
         struct bench b = bench_new(ENFORCE_BOTH);
         struct enforce_service *s = add(&b, 900, 2000);
 
-        add(&b, 1200, 1100)->use_milli = 1000;
+        uses(add(&b, 1200, 1100), 1000);
         s->ceiling_milli = 3200;                /* 3500 now: 9 % more */
         settles(&b);
         ck_assert_int_eq(b.settings[0].quota_milli, 3200);
