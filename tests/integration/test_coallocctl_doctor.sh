@@ -3,7 +3,7 @@
 #
 # coallocctl doctor on hosts that are directories: what it finds, says and returns.
 
-: "${COALLOC_SRCDIR:=.}" "${COALLOC_BUILDDIR:=.}"
+: "${COALLOC_SRCDIR:=.}" "${COALLOC_BUILDDIR:=.}" "${COALLOC_SYSCONFDIR:=/etc}"
 . "$COALLOC_SRCDIR/tests/lib/tap.sh"
 
 ctl=$COALLOC_BUILDDIR/coallocctl
@@ -42,14 +42,14 @@ process() {
 
 host() { # a fresh one, of four CPUs
         rm -rf "$root"
-        mkdir -p "$tree" "$root/proc/pressure" "$root/sys/devices/system/cpu" "$root/etc"
+        mkdir -p "$tree" "$root/proc/pressure" "$root/sys/devices/system/cpu" "$root$COALLOC_SYSCONFDIR"
         printf 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n' >"$root/proc/pressure/cpu"
         echo 0-3 >"$root/sys/devices/system/cpu/online"
         echo cpuset cpu io memory >"$tree/cgroup.controllers"
         echo cpu >"$tree/cgroup.subtree_control"
 }
 
-conf() { cat >"$root/etc/coalloc.conf"; }
+conf() { cat >"$root$COALLOC_SYSCONFDIR/coalloc.conf"; }
 
 doctor() { # [OPTION]
         out=$("$ctl" doctor --root="$root" "$@" 2>"$dir/err")
