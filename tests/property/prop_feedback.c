@@ -113,8 +113,9 @@ static void raise_while_stalled(struct plant *p, size_t i)
                                 : DEMAND_MARGIN * s->load_milli;
 }
 
-/* Two services want more than there is, and one of them counts for little. */
-static struct course run_stall(enum enforce enforce, void (*estimator)(struct plant *, size_t))
+/* Two services that fit, @most_milli each at first, come to want more than there is; what is watched is their need. */
+static struct course run_overload(enum enforce enforce, double most_milli, double first_weight,
+                                  double second_weight, void (*estimator)(struct plant *, size_t))
 {
         struct testing_random r = { testing_seed() };
         struct course c = { 0 };
@@ -125,8 +126,8 @@ static struct course run_stall(enum enforce enforce, void (*estimator)(struct pl
 
                 plant_init(&p, enforce, CAPACITY_MILLI, testing_random_u64(&r));
                 p.estimator = estimator;
-                (void)plant_add(&p, testing_random_double(&r, 1000, 1500), 1000);
-                (void)plant_add(&p, testing_random_double(&r, 1000, 1500), 10);
+                (void)plant_add(&p, testing_random_double(&r, 1000, most_milli), first_weight);
+                (void)plant_add(&p, testing_random_double(&r, 1000, most_milli), second_weight);
                 plant_epochs(&p, N_SETTLING);
                 for (size_t i = 0; i < 2; i++)
                         p.s[i].offered_milli = testing_random_double(&r, 2200, 2800);
@@ -140,6 +141,12 @@ static struct course run_stall(enum enforce enforce, void (*estimator)(struct pl
                 course_note(&c, &need[1], p.s[1].offered_milli);
         }
         return c;
+}
+
+/* One of them counts for little. */
+static struct course run_stall(enum enforce enforce, void (*estimator)(struct plant *, size_t))
+{
+        return run_overload(enforce, 1500, 1000, 10, estimator);
 }
 
 /* ---- unmanaged load, capacity, pressure, unmanaged load --------------------------------------------- */
@@ -210,30 +217,7 @@ static void raise_by_pressure(struct plant *p, size_t i)
 
 static struct course run_own_quota(void (*estimator)(struct plant *, size_t))
 {
-        struct testing_random r = { testing_seed() };
-        struct course c = { 0 };
-
-        for (int k = 0; k < N_WORLDS; k++) {
-                static struct plant p;
-                struct plant_track need[2] = { { .share = NOTABLE }, { .share = NOTABLE } };
-
-                plant_init(&p, ENFORCE_QUOTA, CAPACITY_MILLI, testing_random_u64(&r));
-                p.estimator = estimator;
-                (void)plant_add(&p, testing_random_double(&r, 1000, 1400), 100);
-                (void)plant_add(&p, testing_random_double(&r, 1000, 1400), 100);
-                plant_epochs(&p, N_SETTLING);
-                for (size_t i = 0; i < 2; i++)
-                        p.s[i].offered_milli = testing_random_double(&r, 2200, 2800);
-                plant_epochs(&p, N_SETTLING);
-                for (int i = 0; i < N_WATCHED; i++) {
-                        plant_epoch(&p);
-                        plant_watch(&need[0], p.s[0].need_milli);
-                        plant_watch(&need[1], p.s[1].need_milli);
-                }
-                course_note(&c, &need[0], p.s[0].offered_milli);
-                course_note(&c, &need[1], p.s[1].offered_milli);
-        }
-        return c;
+        return run_overload(ENFORCE_QUOTA, 1400, 100, 100, estimator);
 }
 
 START_TEST(a_ceiling_derived_from_use_neither_starves_nor_swings)
