@@ -259,9 +259,10 @@ static void judge_load(struct demand_state *s, const struct demand_context *c,
         bool is_proven;
 
         if (c->allocation_milli < 0 || !now->host_is_full || s->load_milli <= c->allocation_milli ||
-            (now->is_throttled && !now->ceiling_is_parked) || now->is_on_loan) {
+            (now->is_throttled && !now->ceiling_is_parked) || now->is_on_loan || c->is_called) {
                 /* Idle CPU was there for the taking, or the quota itself is the proof. What it could use
-                 * unthrottled of a loan is proven as well: by the throttling that the loan ended. */
+                 * unthrottled of a loan is proven as well: by the throttling that the loan ended; and who is
+                 * called works for somebody who waits. */
                 s->is_elastic = false;
                 s->believed_usec = 0;
                 s->n_unproven = 0;

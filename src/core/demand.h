@@ -23,6 +23,7 @@
  *      on a quota above it where quotas are shares     all of it: the guard lent that because it was
  *                                                      throttled (guard.h), and takes it back
  *      stalled beyond its own baseline                 all of it, for an hour at most
+ *      called by others                                all of it: it works for who waits, and no longer
  *      neither                                         for one epoch, in which the market may answer;
  *                                                      who takes more even then is elastic
  *
@@ -108,6 +109,7 @@ struct demand_context {
         double grace_milli;             /* need of a service that is starting up */
         double host_idle_share;         /* of capacity, over the epoch, 0..1 */
         bool is_starting;
+        bool is_called;                 /* others wait for its answers (Calls=) */
 };
 
 /* Why need is what it is: one word for explain. */

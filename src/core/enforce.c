@@ -31,14 +31,18 @@ bool enforce_is_satisfied(double alloc_milli, double load_milli)
         return load_milli <= alloc_milli * (1 + ENFORCE_SATISFIED_TOLERANCE);
 }
 
-/* From 1 for a service that is clearly short to PHI_MAX for one that is satisfied, linear between. */
-static double phi(double alloc_milli, double load_milli)
+double enforce_cover(double alloc_milli, double load_milli)
 {
-        double ratio;
+        return load_milli > 0 ? alloc_milli / load_milli : INFINITY;
+}
 
-        if (load_milli <= 0 || alloc_milli >= load_milli)
+/* From 1 for a service that is clearly short to PHI_MAX for one that is satisfied, linear between. */
+static double phi(const struct enforce_service *s)
+{
+        double ratio = min_of(enforce_cover(s->alloc_milli, s->load_milli), s->path_cover);
+
+        if (ratio >= 1)
                 return ENFORCE_PHI_MAX;
-        ratio = alloc_milli / load_milli;
         if (ratio <= ENFORCE_PHI_RAMP_START)
                 return 1;
         return 1 + (ENFORCE_PHI_MAX - 1) * (ratio - ENFORCE_PHI_RAMP_START) /
@@ -188,8 +192,7 @@ static void weigh(const struct enforce_rules *rules, const struct enforce_servic
                 n_members[g] = 0;
         }
         for (size_t i = 0; i < n; i++) {
-                scratch->weight[i] = services[i].alloc_milli *
-                                     phi(services[i].alloc_milli, services[i].load_milli);
+                scratch->weight[i] = services[i].alloc_milli * phi(&services[i]);
                 claim[services[i].group] += scratch->weight[i];
                 alloc[services[i].group] += services[i].alloc_milli;
                 n_members[services[i].group]++;
@@ -237,7 +240,8 @@ static bool input_is_sane(const struct enforce_rules *rules, const struct enforc
         for (size_t i = 0; i < n; i++)
                 if (services[i].alloc_milli < 0 || !isfinite(services[i].load_milli) ||
                     services[i].load_milli < 0 || !(services[i].protected_milli >= 0) ||
-                    !(services[i].use_milli >= 0) || services[i].ceiling_milli < 0 ||
+                    !(services[i].use_milli >= 0) || !(services[i].path_cover >= 0) ||
+                    services[i].ceiling_milli < 0 ||
                     !(services[i].max_milli > 0) || services[i].group >= n_groups)
                         return false;
         return true;

@@ -50,6 +50,9 @@ struct enforce_service {
         double protected_milli;         /* the level that x may not fall below: rounds up */
         double max_milli;               /* INFINITY: no Max= */
         size_t group;                   /* the slice that holds it */
+        /* Requests wait for the shortest service of a path: the others are protected no better than that. This is
+         * enforce_cover() of the shortest, on the best served of its paths; INFINITY: it is on none. */
+        double path_cover;
         /* ENFORCE_BOTH */
         bool has_use;                   /* false: use is not known, load counts whole */
         double use_milli;               /* mean of the epoch */
@@ -81,6 +84,9 @@ struct enforce_scratch {
 
 /* Is what is offered covered? Judged on load, never on a need that stall inflated. */
 bool enforce_is_satisfied(double alloc_milli, double load_milli);
+
+/* How much of what is offered is covered; INFINITY without load. */
+double enforce_cover(double alloc_milli, double load_milli);
 
 /**
  * enforce_settings() - what to ask systemd for

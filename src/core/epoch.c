@@ -82,6 +82,7 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         w->view.weight = carve(&c, n, sizeof *w->view.weight);
         w->view.gain = carve(&c, n, sizeof *w->view.gain);
         w->view.rounding_weight = carve(&c, n, sizeof *w->view.rounding_weight);
+        w->path_cover = carve(&c, n, sizeof *w->path_cover);
         w->enforce_services = carve(&c, n, sizeof *w->enforce_services);
         w->settings = carve(&c, n, sizeof *w->settings);
         w->enforce.group_claim = carve(&c, n_groups, sizeof *w->enforce.group_claim);
@@ -460,6 +461,7 @@ static int enforce_all(struct epoch_run *e, const struct enforce_group groups[],
                 .headroom_milli = rules->headroom_milli,
         };
 
+        epoch_cover_paths(e);
         for (size_t i = 0; i < e->n; i++) {
                 if (e->is_frozen && is_newcomer(&e->services[i]))
                         continue;
@@ -469,6 +471,7 @@ static int enforce_all(struct epoch_run *e, const struct enforce_group groups[],
                         .protected_milli = protected_in(e, i, o->market.tier),
                         .max_milli = e->services[i].max_milli,
                         .group = e->services[i].group,
+                        .path_cover = w->path_cover[i],
                         .has_use = e->services[i].has_use,
                         .use_milli = e->services[i].use_milli,
                         .was_unbounded = e->services[i].was_unbounded,
@@ -492,6 +495,7 @@ static struct epoch_decision decision_from(const struct epoch_run *e, size_t i)
                 .coalition = w->coalition_of[i],
                 .entitlement_milli = w->target[i],
                 .importance = w->importance[i],
+                .path_cover = w->path_cover[i],
                 .latency = w->latency[i],
                 .alloc_milli = w->next[i],
                 .quota_milli = QUOTA_NONE_MILLI,

@@ -123,6 +123,7 @@ struct epoch_decision {
         size_t coalition;               /* index, or EPOCH_NO_COALITION */
         int64_t entitlement_milli;      /* what it brings into its coalition, in whole milli */
         double importance;              /* sum of the weights of the paths through it; 0: on no path */
+        double path_cover;              /* as in struct enforce_service */
         struct latency_model latency;   /* used for it; work 0: none was needed */
         double gain;                    /* U(alloc) - U(entitlement), in the utility of its coalition; 0 where
                                          * nothing is settled */
@@ -186,6 +187,7 @@ struct epoch_workspace {
         struct market_scratch market;
         struct market_tier_view view;
         struct enforce_scratch enforce;
+        double *path_cover;
         struct enforce_service *enforce_services;
         struct enforce_setting *settings;
 };

@@ -460,6 +460,26 @@ void epoch_settle_credits(struct epoch_run *e, struct epoch_decision ret[])
 
 /* ---- paths ------------------------------------------------------------------------------------- */
 
+void epoch_cover_paths(struct epoch_run *e)
+{
+        const struct callgraph_paths *paths = &e->graph->paths;
+        double *best = e->w->path_cover;
+
+        for (size_t i = 0; i < e->n; i++)
+                best[i] = e->w->importance[i] > 0 ? 0 : INFINITY;
+        for (size_t p = 0; p < paths->n_paths; p++) {
+                double cover = INFINITY;
+
+                for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++) {
+                        size_t i = paths->members[k];
+
+                        cover = fmin(cover, enforce_cover((double)e->w->next[i], e->services[i].load_milli));
+                }
+                for (size_t k = paths->first[p]; k < paths->first[p + 1]; k++)
+                        best[paths->members[k]] = fmax(best[paths->members[k]], cover);
+        }
+}
+
 /* Where nobody counts requests, a request is taken to cost each service a millisecond of CPU. */
 #define CPU_MS_ASSUMED 1.0
 

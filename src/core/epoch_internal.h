@@ -64,5 +64,9 @@ int epoch_divide_coalitions(struct epoch_run *e, double step_max);
  * their entitlements settle nothing. */
 void epoch_settle_credits(struct epoch_run *e, struct epoch_decision ret[]);
 
+/* How well the paths of each service are served by w->next. Fills w->path_cover, which is what struct
+ * enforce_service says of it. */
+void epoch_cover_paths(struct epoch_run *e);
+
 /* Prices and modelled latencies of all paths. */
 void epoch_price_paths(struct epoch_run *e, double shadow_price);

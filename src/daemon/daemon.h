@@ -98,6 +98,7 @@ struct service {
         bool has_counters;
 
         struct demand_state demand;
+        bool is_called;                 /* by others, in the last epoch */
         struct demand_estimate estimate;
         struct epoch_service input;     /* what was decided from */
         struct epoch_decision decision;

@@ -272,6 +272,7 @@ static void estimate_all(struct daemon *d)
                         c.quota_is_share = d->config->enforce == ENFORCE_QUOTA;
                         if (s->quota.is_ours && s->quota.applied != USEC_UNSET)
                                 c.quota_milli = milli_from_usec(s->quota.applied);
+                        c.is_called = s->is_called;
                         c.is_starting = s->systemd->n_starting > 0 ||
                                         (s->demand.n_estimates == 0 && s->recent_milli[0] < 0);
                         c.grace_milli = weight_sum > 0 ? bargained_milli * s->config->weight / weight_sum
@@ -327,6 +328,17 @@ static void gather_players(struct daemon *d)
                 memcpy(in->recent_milli, s->recent_milli, sizeof in->recent_milli);
                 d->n_players++;
         }
+}
+
+static void find_called(struct daemon *d)
+{
+        size_t n_calls;
+        const struct call *calls = graph_calls(d->calls, &n_calls);
+
+        for (size_t i = 0; i < d->n_services; i++)
+                d->services[i]->is_called = false;
+        for (size_t k = 0; k < n_calls; k++)
+                d->players[calls[k].callee]->is_called = true;
 }
 
 /* What its load needs may be too little for its target: a queue needs room. */
@@ -488,6 +500,7 @@ static void run_epoch(struct daemon *d)
         if (r < 0)
                 goto fail;
         d->has_new_paths |= r > 0;
+        find_called(d);
         raise_needs(d);
 
         rules = (struct epoch_rules){

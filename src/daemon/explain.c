@@ -490,7 +490,9 @@ static void say_setting(json_object *out, struct daemon *d, const struct service
         say_guard(out, s);
         if (s->weight.wanted != USEC_UNSET)
                 say(out, "Its CPUWeight= is %" PRIu64 "%s.", s->weight.wanted,
-                    covered ? ", ahead of services that are short" : "");
+                    !covered                       ? ""
+                    : s->decision.path_cover < 1 ? ": its own load is covered, but not that of its path, and there requests wait for the shortest"
+                                                 : ", ahead of services that are short");
 
         if (d->mode == CONFIG_MODE_OBSERVE)
                 say(out, "Nothing of this is written: the mode is observe.");

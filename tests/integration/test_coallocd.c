@@ -1237,6 +1237,27 @@ static void coalition_makes_its_path_faster_and_takes_from_nobody_else(void)
         stop(h);
 }
 
+/* Two that would take any amount of CPU; nobody says who waits, so use above the allocation is no proof. */
+static void overload_of_a_called_service_is_not_taken_for_a_batch_job(void)
+{
+        struct daemon_host *h = callers("Enforce=weight\n");
+
+        for (struct fake_systemd_unit *u = h->systemd->units; u; u = u->next)
+                u->counters.has_no_pressure = true;
+        h->systemd->host.has_no_pressure = true;
+        fake_systemd_find(h->systemd, "path-db.slice")->load_cpus = 4;
+        fake_systemd_find(h->systemd, "path-other.slice")->load_cpus = 4;
+        daemon_host_run(h, NULL);
+        WAIT(h, daemon_host_number(h, "path-other.slice", "Elastic") == 1);
+        daemon_host_epochs(h, 4);
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-db.slice", "Elastic"), 0);
+        REQUIRE(h, daemon_host_number(h, "path-db.slice", "AllocationUSecPerSec") > 1000000);
+        /* The others of its path are covered, and go no further ahead than it does. */
+        REQUIRE_NUMBER(h, daemon_host_number(h, "path-cart.slice", "Satisfied"), 1);
+        REQUIRE(h, says(h, "Explain", "cart", "its own load is covered, but not that of its path"));
+        stop(h);
+}
+
 static void coalitions_follow_services_that_come_and_go(void)
 {
         struct daemon_host *h = callers("Enforce=quota\nReserve=40%\n");
@@ -1692,6 +1713,7 @@ static const struct {
         CASE(path_target_raises_what_its_services_need),
         CASE(listeners_are_told_of_prices_of_other_paths),
         CASE(explain_tells_what_a_target_of_a_path_makes_of_a_service),
+        CASE(overload_of_a_called_service_is_not_taken_for_a_batch_job),
         CASE(coalitions_follow_services_that_come_and_go),
         CASE(bargain_that_is_not_solved_in_time_changes_nothing_and_says_so),
         CASE(nothing_is_logged_or_written_on_every_epoch),

@@ -69,6 +69,7 @@ static struct bench random_bench(struct testing_random *r, enum enforce mode)
                         .protected_milli = testing_random_double(r, 0, (double)alloc),
                         .max_milli = testing_random_int(r, 0, 2) ? INFINITY
                                                                  : (double)alloc + testing_random_double(r, 1, 500),
+                        .path_cover = testing_random_int(r, 0, 1) ? INFINITY : testing_random_double(r, 0.8, 1.2),
                         .group = (size_t)testing_random_int(r, 0, (int64_t)b.n_groups - 1),
                 };
         }
@@ -167,7 +168,7 @@ END_TEST
 /* phi, once more, from the words of the header. */
 static double phi_of(const struct enforce_service *s)
 {
-        double ratio = s->load_milli > 0 ? (double)s->alloc_milli / s->load_milli : 1;
+        double ratio = fmin(s->load_milli > 0 ? (double)s->alloc_milli / s->load_milli : 1, s->path_cover);
 
         return ratio >= 1 ? 10 : ratio <= 0.9 ? 1 : 1 + 9 * (ratio - 0.9) / 0.1;
 }

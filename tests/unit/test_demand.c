@@ -611,6 +611,24 @@ START_TEST(what_merely_soaks_up_spare_cpu_is_elastic)
 }
 END_TEST
 
+START_TEST(who_is_called_works_for_who_waits_and_is_never_elastic)
+{
+        struct subject t = taker(0.3);
+        struct behaviour soaks = { .use_milli = 1500, .stall = 0.3 };
+
+        epochs_pass(&t, &soaks, 2);
+        ck_assert(t.estimate.is_elastic);
+        t.context.is_called = true;
+        for (int hour = 0; hour < 2; hour++)
+                for (int i = 0; i < 240; i++)
+                        ck_assert(!epoch_passes(&t, &soaks)->is_elastic);
+        ck_assert_double_eq_tol(t.estimate.need_milli, 1725, 1e-6);
+        t.context.is_called = false;
+        epochs_pass(&t, &soaks, 2);
+        ck_assert(t.estimate.is_elastic);
+}
+END_TEST
+
 START_TEST(elastic_lasts_until_the_load_fits_or_a_tenth_of_the_host_idles)
 {
         struct subject t = taker(0.3);
@@ -942,6 +960,7 @@ static void host_decides(struct host *h, double idle_share)
                         .alloc_milli = whole[i],
                         .load_milli = h->guests[i].s.estimate.load_milli,
                         .max_milli = INFINITY,
+                        .path_cover = INFINITY,
                 };
         ck_assert_int_eq(enforce_settings(&enforce, services, h->n, &root, 1, &scratch, h->settings,
                                           group_weight), 0);
@@ -1228,6 +1247,7 @@ static Suite *suite(void)
         suite_add_tcase(s, one);
 
         tcase_add_test(above, what_merely_soaks_up_spare_cpu_is_elastic);
+        tcase_add_test(above, who_is_called_works_for_who_waits_and_is_never_elastic);
         tcase_add_test(above, elastic_lasts_until_the_load_fits_or_a_tenth_of_the_host_idles);
         tcase_add_test(above, queueing_ends_elasticity);
         tcase_add_test(above, a_short_peak_above_the_allocation_is_not_soaking_up);

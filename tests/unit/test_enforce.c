@@ -34,6 +34,7 @@ static struct enforce_service *add(struct bench *b, int64_t alloc_milli, double 
                 .alloc_milli = alloc_milli,
                 .load_milli = load_milli,
                 .max_milli = INFINITY,
+                .path_cover = INFINITY,
         };
         return &b->services[b->n++];
 }
@@ -301,6 +302,25 @@ START_TEST(phi_climbs_from_one_to_ten_without_a_jump)
 }
 END_TEST
 
+START_TEST(who_is_covered_on_a_short_path_is_protected_no_better_than_the_path)
+{
+        struct bench b = bench_new(ENFORCE_WEIGHT);
+
+        add(&b, 1000, 900);
+        add(&b, 1000, 900)->path_cover = 0.5;
+        add(&b, 1000, 900)->path_cover = 0.95;
+        add(&b, 1000, 900)->path_cover = 1.2;
+        add(&b, 1000, 2000)->path_cover = 0.95; /* no path is better served than its shortest */
+        settles(&b);
+        ck_assert_uint_eq(b.settings[0].cpu_weight, 1000);
+        ck_assert_uint_eq(b.settings[1].cpu_weight, 100);
+        ck_assert_uint_eq(b.settings[2].cpu_weight, 550);
+        ck_assert_uint_eq(b.settings[3].cpu_weight, 1000);
+        ck_assert_uint_eq(b.settings[4].cpu_weight, 100);
+        ck_assert(b.settings[1].is_satisfied);
+}
+END_TEST
+
 START_TEST(weights_stay_within_what_the_kernel_takes)
 {
         struct bench b = bench_new(ENFORCE_WEIGHT);
@@ -561,6 +581,8 @@ START_TEST(input_that_makes_no_sense_is_refused)
         REFUSED(services[0].load_milli = -1);
         REFUSED(services[0].protected_milli = NAN);
         REFUSED(services[0].max_milli = 0);
+        REFUSED(services[0].path_cover = NAN);
+        REFUSED(services[0].path_cover = -1);
         REFUSED(services[0].group = 2);
         REFUSED(n_groups = 0);
         REFUSED(groups[0].parent = 0);
@@ -821,6 +843,7 @@ static Suite *suite(void)
 
         tcase_add_test(weights, weights_are_shares_of_the_mean_times_phi);
         tcase_add_test(weights, phi_climbs_from_one_to_ten_without_a_jump);
+        tcase_add_test(weights, who_is_covered_on_a_short_path_is_protected_no_better_than_the_path);
         tcase_add_test(weights, weights_stay_within_what_the_kernel_takes);
         tcase_add_test(weights, busy_unmanaged_siblings_do_not_dilute_an_allocation);
         tcase_add_test(weights, weights_are_computed_level_by_level);

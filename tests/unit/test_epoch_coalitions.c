@@ -101,6 +101,35 @@ START_TEST(who_takes_what_is_spare_takes_nothing_that_a_queue_needs)
 }
 END_TEST
 
+/* Of a path of low weight the tier that needs least is covered; as if it were alone it would be served before
+ * everybody, and nobody would wait less. */
+START_TEST(who_is_covered_on_a_short_path_is_not_served_before_others)
+{
+        struct epoch_fixture f;
+
+        epoch_fixture_init(&f);
+        epoch_fixture_add(&f, 0, 1000);                         /* in demand, and covered */
+        epoch_fixture_add(&f, 0, 6000)->load_milli = 5000;      /* the shortest of a path */
+        epoch_fixture_add(&f, 0, 200)->load_milli = 170;        /* covered, on that path only */
+        epoch_fixture_add(&f, 0, 230)->load_milli = 200;        /* covered, on that path and on one that is */
+        epoch_fixture_add_path(&f, 1, 1, 3);
+        epoch_fixture_add_path(&f, 1, 3, 1);
+        epoch_fixture_pass(&f);
+        for (size_t i = 0; i < 4; i++)
+                ck_assert_int_eq(f.decisions[i].is_satisfied, i != 1);
+        ck_assert(isinf(f.decisions[0].path_cover));
+        ck_assert_double_lt(f.decisions[1].path_cover, 0.9);
+        ck_assert_double_eq(f.decisions[2].path_cover, f.decisions[1].path_cover);
+        ck_assert_double_ge(f.decisions[3].path_cover, 1);
+        /* By CPU of theirs the weights of who is served first are ten times the others'. */
+        for (size_t i = 0; i < 4; i++)
+                ck_assert_double_eq_tol((double)f.decisions[i].cpu_weight / (double)f.decisions[i].alloc_milli,
+                                        (i == 0 || i == 3 ? 10 : 1) * (double)f.decisions[1].cpu_weight /
+                                                (double)f.decisions[1].alloc_milli,
+                                        0.05);
+}
+END_TEST
+
 START_TEST(an_unknown_member_keeps_what_it_has_and_stands_aside)
 {
         struct epoch_fixture f;
@@ -772,6 +801,7 @@ static Suite *suite(void)
         tcase_add_test(division, loads_alone_are_divided_by_the_square_root_rule);
         tcase_add_test(division, nobody_gives_what_its_own_load_needs);
         tcase_add_test(division, who_takes_what_is_spare_takes_nothing_that_a_queue_needs);
+        tcase_add_test(division, who_is_covered_on_a_short_path_is_not_served_before_others);
         tcase_add_test(division, an_unknown_member_keeps_what_it_has_and_stands_aside);
         tcase_add_test(division, a_coalition_out_of_all_proportion_is_not_formed_and_harms_nobody_else);
         tcase_add_test(division, frozen_coalitions_hold);
