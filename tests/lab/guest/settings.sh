@@ -60,11 +60,13 @@ apply_handmade_ceiling() {
 
 apply_coallocd_both() { coallocd both; }
 apply_coallocd_quota() { coallocd quota; }
+apply_coallocd_quota_burst() { coallocd quota Burst=yes; }
 apply_coallocd_weight() { coallocd weight; }
 
+# coallocd ENFORCE [LINE]
 coallocd() {
     {
-        printf '[Manager]\nEnforce=%s\n' "$1"
+        printf '[Manager]\nEnforce=%s\n%s\n' "$1" "${2-}"
         echo "$services" | while read -r name unit weight calls percent; do
             [ -n "$name" ] || continue
             printf '\n[Service %s]\nUnit=%s\nWeight=%s\n' "$name" "$unit" "$weight"
