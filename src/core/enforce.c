@@ -179,37 +179,48 @@ static unsigned whole_weight(double w)
 }
 
 /* Claims of services flow up the tree; each group's members then get weights in proportion to their
- * claims, scaled so that an allocation of the level's mean has CPU_WEIGHT_DEFAULT. */
+ * claims, scaled so that an allocation of the level's mean has CPU_WEIGHT_DEFAULT. Busy members that are
+ * not ours would dilute a small weight: then the whole level is lifted, so that ours : theirs is at least
+ * allocation : reserve for everybody. No further: a slice has the claims of those it serves first also while
+ * only the short run in it, and they would keep the CPU from what the reserve is for. */
 static void weigh(const struct enforce_rules *rules, const struct enforce_service services[], size_t n,
                   const struct enforce_group groups[], size_t n_groups, struct enforce_scratch *scratch,
                   struct enforce_setting ret[], unsigned ret_group_weight[])
 {
-        double *claim = scratch->group_claim, *alloc = scratch->group_alloc;
+        double *claim = scratch->group_claim, *alloc = scratch->group_alloc, *least_phi = scratch->group_phi;
         size_t *n_members = scratch->order;
 
         for (size_t g = 0; g < n_groups; g++) {
                 claim[g] = alloc[g] = 0;
+                least_phi[g] = ENFORCE_PHI_MAX;
                 n_members[g] = 0;
         }
         for (size_t i = 0; i < n; i++) {
-                scratch->weight[i] = services[i].alloc_milli * phi(&services[i]);
-                claim[services[i].group] += scratch->weight[i];
-                alloc[services[i].group] += services[i].alloc_milli;
-                n_members[services[i].group]++;
+                double phi_i = phi(&services[i]);
+                size_t g = services[i].group;
+
+                scratch->weight[i] = services[i].alloc_milli * phi_i;
+                claim[g] += scratch->weight[i];
+                alloc[g] += services[i].alloc_milli;
+                least_phi[g] = min_of(least_phi[g], phi_i);
+                n_members[g]++;
         }
         for (size_t g = n_groups; g-- > 1;) {
-                claim[groups[g].parent] += claim[g];
-                alloc[groups[g].parent] += alloc[g];
-                n_members[groups[g].parent]++;
+                size_t parent = groups[g].parent;
+
+                claim[parent] += claim[g];
+                alloc[parent] += alloc[g];
+                if (alloc[g] > 0)
+                        least_phi[parent] = min_of(least_phi[parent], claim[g] / alloc[g]);
+                n_members[parent]++;
         }
 
-        /* weight = claim * scale. Busy members that are not ours would dilute a small weight: then
-         * the whole level is lifted, so that ours : theirs is at least allocation : reserve. */
         for (size_t g = 0; g < n_groups; g++) {
                 double scale = alloc[g] > 0 ? CPU_WEIGHT_DEFAULT * (double)n_members[g] / alloc[g] : 0;
 
                 if (rules->reserve_milli > 0)
-                        scale = max_of(scale, groups[g].busy_unmanaged_weight / rules->reserve_milli);
+                        scale = max_of(scale, groups[g].busy_unmanaged_weight /
+                                                      (rules->reserve_milli * least_phi[g]));
                 alloc[g] = scale;
         }
 

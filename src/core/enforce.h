@@ -79,7 +79,7 @@ struct enforce_scratch {
         size_t *order;                  /* max(n services, n groups) */
         double *weight;                 /* n services */
         int64_t *bound, *share;         /* n services */
-        double *group_claim, *group_alloc; /* n groups */
+        double *group_claim, *group_alloc, *group_phi; /* n groups */
 };
 
 /* Is what is offered covered? Judged on load, never on a need that stall inflated. */

@@ -87,6 +87,7 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         w->settings = carve(&c, n, sizeof *w->settings);
         w->enforce.group_claim = carve(&c, n_groups, sizeof *w->enforce.group_claim);
         w->enforce.group_alloc = carve(&c, n_groups, sizeof *w->enforce.group_alloc);
+        w->enforce.group_phi = carve(&c, n_groups, sizeof *w->enforce.group_phi);
         /* Enforcement runs when the market is done: it may use the same scratch. */
         w->enforce.order = w->market.order;
         w->enforce.weight = w->market.bound;

@@ -23,9 +23,9 @@ struct bench {
 static int settle(struct bench *b)
 {
         size_t order[N_MAX];
-        double weight[N_MAX], claim[N_MAX], alloc[N_MAX];
+        double weight[N_MAX], claim[N_MAX], alloc[N_MAX], least_phi[N_MAX];
         int64_t bound[N_MAX], share[N_MAX];
-        struct enforce_scratch scratch = { order, weight, bound, share, claim, alloc };
+        struct enforce_scratch scratch = { order, weight, bound, share, claim, alloc, least_phi };
 
         return enforce_settings(&b->rules, b->services, b->n, b->groups, b->n_groups, &scratch,
                                 b->settings, b->group_weights);
@@ -180,6 +180,17 @@ static bool are_in_proportion(double claim_i, unsigned wi, double claim_j, unsig
                claim_j * (wi - 0.5) <= claim_i * (wj + 0.5) * (1 + 1e-9);
 }
 
+/* Sums of the allocations below every group. */
+static void allocations_of(const struct bench *b, double alloc[])
+{
+        for (size_t g = 0; g < b->n_groups; g++)
+                alloc[g] = 0;
+        for (size_t i = 0; i < b->n; i++)
+                alloc[b->services[i].group] += (double)b->services[i].alloc_milli;
+        for (size_t g = b->n_groups; g-- > 1;)
+                alloc[b->groups[g].parent] += alloc[g];
+}
+
 START_TEST(siblings_share_in_proportion_to_their_claims)
 {
         struct testing_random r = { testing_seed() };
@@ -187,6 +198,7 @@ START_TEST(siblings_share_in_proportion_to_their_claims)
 
         for (int k = 0; k < N_CASES; k++) {
                 struct bench b = random_bench(&r, ENFORCE_WEIGHT);
+                double alloc[N_MAX];
 
                 ck_assert_int_eq(settle(&b), 0);
                 for (size_t i = 0; i < b.n; i++) {
@@ -211,10 +223,17 @@ START_TEST(siblings_share_in_proportion_to_their_claims)
                                                             (double)b.services[i].alloc_milli /
                                                             b.rules.reserve_milli);
                 }
+                allocations_of(&b, alloc);
                 for (size_t g = 1; g < b.n_groups; g++)
-                        if (b.groups[g].may_change)
+                        if (b.groups[g].may_change) {
+                                size_t parent = b.groups[g].parent;
+
                                 ck_assert_uint_ge(b.group_weights[g], b.groups[g].prior_weight);
-                        else
+                                if (b.rules.reserve_milli > 0 && b.group_weights[g] < CPU_WEIGHT_MAX)
+                                        ck_assert_double_ge(b.group_weights[g] + 0.5,
+                                                            b.groups[parent].busy_unmanaged_weight * alloc[g] /
+                                                                    b.rules.reserve_milli);
+                        } else
                                 ck_assert_uint_eq(b.group_weights[g], 0);
         }
         ck_assert_int_gt(n_compared, N_CASES);

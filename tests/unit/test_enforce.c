@@ -54,9 +54,9 @@ static size_t add_group(struct bench *b, size_t parent)
 static int settle(struct bench *b)
 {
         size_t order[N_MAX];
-        double weight[N_MAX], claim[N_MAX], alloc[N_MAX];
+        double weight[N_MAX], claim[N_MAX], alloc[N_MAX], least_phi[N_MAX];
         int64_t bound[N_MAX], share[N_MAX];
-        struct enforce_scratch scratch = { order, weight, bound, share, claim, alloc };
+        struct enforce_scratch scratch = { order, weight, bound, share, claim, alloc, least_phi };
 
         return enforce_settings(&b->rules, b->services, b->n, b->groups, b->n_groups, &scratch,
                                 b->settings, b->group_weights);
@@ -362,6 +362,28 @@ START_TEST(busy_unmanaged_siblings_do_not_dilute_an_allocation)
         b.rules.reserve_milli = 0;                              /* nothing was promised to them */
         settles(&b);
         ck_assert_uint_eq(b.settings[0].cpu_weight, 67);
+}
+END_TEST
+
+START_TEST(what_a_slice_claims_for_those_served_first_takes_no_more_of_the_reserve)
+{
+        struct bench b = bench_new(ENFORCE_WEIGHT);
+        size_t shop = add_group(&b, 0);
+
+        /* shop: 500 come first and 100 are short, so it claims 5100 for 600. As two to the reserve's one it could
+         * take all of that while only the short run. */
+        b.rules.reserve_milli = 400;
+        b.groups[0].busy_unmanaged_weight = 300;
+        add(&b, 500, 400)->group = shop;
+        add(&b, 100, 2000)->group = shop;
+        settles(&b);
+        ck_assert_uint_eq(b.group_weights[shop], 850);          /* 100, the mean, times 5100 / 600 */
+        b.groups[0].busy_unmanaged_weight = 2000;
+        settles(&b);
+        ck_assert_uint_eq(b.group_weights[shop], 3000);         /* 2000 * 600 / 400, and no more */
+        add(&b, 100, 2000);                                     /* short, beside shop: as much for its 100 */
+        settles(&b);
+        ck_assert_uint_eq(b.settings[2].cpu_weight, 500);
 }
 END_TEST
 
@@ -846,6 +868,7 @@ static Suite *suite(void)
         tcase_add_test(weights, who_is_covered_on_a_short_path_is_protected_no_better_than_the_path);
         tcase_add_test(weights, weights_stay_within_what_the_kernel_takes);
         tcase_add_test(weights, busy_unmanaged_siblings_do_not_dilute_an_allocation);
+        tcase_add_test(weights, what_a_slice_claims_for_those_served_first_takes_no_more_of_the_reserve);
         tcase_add_test(weights, weights_are_computed_level_by_level);
         tcase_add_test(weights, a_satisfied_member_lifts_the_slice_that_holds_it);
         tcase_add_test(weights, a_slice_is_never_lowered_below_what_it_had);
