@@ -85,6 +85,25 @@ static bool went_backwards(const struct unit_counters *before, const struct unit
                (now->has_pressure && before->has_pressure && now->stalled_usec < before->stalled_usec);
 }
 
+static void observe_bandwidth(struct demand_state *s, const struct unit_counters *before,
+                              const struct unit_counters *c)
+{
+        if (!c->has_bandwidth || !before->has_bandwidth || c->nr_periods < before->nr_periods ||
+            c->nr_throttled < before->nr_throttled || c->throttled_usec < before->throttled_usec)
+                return;
+        s->n_periods += (double)(c->nr_periods - before->nr_periods);
+        s->n_throttled += (double)(c->nr_throttled - before->nr_throttled);
+        s->throttled_usec += (double)(c->throttled_usec - before->throttled_usec);
+        s->bandwidth_wall_usec += (double)(c->at_usec - before->at_usec);
+}
+
+void demand_observe_until_write(struct demand_state *s, const struct unit_counters *c)
+{
+        if (!s->has_last || went_backwards(&s->last, c))
+                return;
+        observe_bandwidth(s, &s->last, c);
+}
+
 int demand_observe(struct demand_state *s, const struct unit_counters *c, bool had_own_write)
 {
         struct unit_counters before = s->last;
@@ -125,14 +144,8 @@ int demand_observe(struct demand_state *s, const struct unit_counters *c, bool h
                 s->has_pressure = true;
                 s->stalled_usec += (double)(c->stalled_usec - before.stalled_usec);
         }
-        if (c->has_bandwidth && before.has_bandwidth && !had_own_write &&
-            c->nr_periods >= before.nr_periods && c->nr_throttled >= before.nr_throttled &&
-            c->throttled_usec >= before.throttled_usec) {
-                s->n_periods += (double)(c->nr_periods - before.nr_periods);
-                s->n_throttled += (double)(c->nr_throttled - before.nr_throttled);
-                s->throttled_usec += (double)(c->throttled_usec - before.throttled_usec);
-                s->bandwidth_wall_usec += wall_usec;
-        }
+        if (!had_own_write)
+                observe_bandwidth(s, &before, c);
         return 0;
 }
 

@@ -82,7 +82,8 @@ void demand_restart(struct demand_state *s);
  * demand_observe() - take in one sample
  * @c:              counters of the same cgroup, a second or so after the previous
  * @had_own_write:  our own quota write fell into this interval: its throttle counters say nothing,
- *                  because a write refills the budget
+ *                  because a write refills the budget. What they said before the write is taken in
+ *                  by demand_observe_until_write()
  *
  * Constant time, no allocation: this is the sampling path.
  *
@@ -90,6 +91,12 @@ void demand_restart(struct demand_state *s);
  * dropped and counting starts anew.
  */
 int demand_observe(struct demand_state *s, const struct unit_counters *c, bool had_own_write);
+
+/* Just before the first write of ours into an interval: of it the throttle counters count until now, the rest
+ * is dropped by the sample that follows, which must be told of the write. A raise is the answer to throttling:
+ * were the interval dropped as a whole, the ratio of who is raised would lack just those periods that it was
+ * raised for, and come out low. */
+void demand_observe_until_write(struct demand_state *s, const struct unit_counters *c);
 
 /* The interval that ends with @c says nothing: counting goes on from there. */
 void demand_skip(struct demand_state *s, const struct unit_counters *c);

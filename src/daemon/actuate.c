@@ -6,6 +6,7 @@
 #include "daemon/guard.h"
 #include "daemon/manager_bus.h"
 #include "daemon/release.h"
+#include "daemon/sense.h"
 #include "daemon/services.h"
 #include "util/cleanup.h"
 #include "util/journal.h"
@@ -392,6 +393,7 @@ static int write_phase(struct actuation *a)
                 return r;
         burst_lower(d, a->written, a->n_settings);
         for (size_t i = 0; i < a->n_settings; i++) {
+                sense_until_write(a->written[i]);
                 a->written[i]->write_sent_usec = daemon_clock_usec();
                 a->written[i]->write_done_usec = USEC_UNSET;
                 a->written[i]->is_by_guard = a->written[i]->is_urgent;

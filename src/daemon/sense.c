@@ -75,6 +75,17 @@ static bool sample_service(struct service *s, uint64_t now_usec, uint64_t *ret_u
         return had_counters;
 }
 
+void sense_until_write(struct service *s)
+{
+        struct unit_counters now;
+
+        /* Without a whole sample before it, or after another write, the interval is lost all the same. */
+        if (!s->has_counters || service_was_written_since(s, s->counters.at_usec) ||
+            cgroup_reader_sample(&s->reader, daemon_clock_usec(), &now) < 0)
+                return;
+        demand_observe_until_write(&s->demand, &now);
+}
+
 /* @managed_usec: CPU used by all who play. @is_complete: that is known of each of them; while units are
  * being found, or one has just come, their work would be taken for somebody else's. */
 static void sample_host(struct daemon *d, uint64_t now_usec, uint64_t managed_usec, bool is_complete)

@@ -15,3 +15,5 @@ int sense_start(struct daemon *d);
 void sense_sample(struct daemon *d);
 /* Opens the files of a unit that became active; another cgroup of the same name is a new player. */
 void sense_open(struct daemon *d, struct service *s);
+/* Just before a write to it is sent: what its throttle counters say until then. Cost: two system calls. */
+void sense_until_write(struct service *s);

@@ -260,6 +260,50 @@ START_TEST(a_sample_with_an_own_write_tells_nothing_of_throttling)
 }
 END_TEST
 
+/* Throttled for 700 ms of every other second, then raised: as many seconds with a write as without. */
+START_TEST(what_was_throttled_before_an_own_write_counts)
+{
+        struct subject t = subject_new();
+        struct behaviour b = { .use_milli = 400, .stall = 0.1 };
+
+        t.context.quota_milli = t.context.allocation_milli = 500;
+        (void)demand_observe(&t.state, &t.counters, false);
+        for (int i = 0; i < SAMPLES; i++) {
+                struct unit_counters until = t.counters;
+
+                until.at_usec += 700000;
+                until.nr_periods += 7;
+                until.nr_throttled += 7;
+                until.throttled_usec += 350000;
+                b.throttled_ratio = i % 2 ? 1 : 0;
+                b.throttled_share = i % 2 ? 0.5 : 0;
+                if (i % 2)
+                        demand_observe_until_write(&t.state, &until);
+                (void)second_passes(&t, &b, i % 2);
+        }
+        demand_estimate(&t.state, &t.context, &t.estimate);
+        ck_assert_double_eq_tol(t.estimate.throttled_ratio, 49.0 / (80 + 49), 1e-6);
+        ck_assert_double_eq_tol(t.estimate.throttled_share, 0.5 * 49 / (80 + 49), 1e-6);
+        ck_assert_double_eq_tol(t.estimate.use_mean_milli, 400, 1e-6);
+}
+END_TEST
+
+START_TEST(a_reading_before_a_write_is_nothing_without_one_before_it)
+{
+        struct subject t = subject_new();
+        struct unit_counters until = t.counters;
+
+        demand_observe_until_write(&t.state, &until);
+        ck_assert(!t.state.has_last);
+        (void)demand_observe(&t.state, &t.counters, false);
+        until.at_usec += 500000;
+        until.nr_periods = until.nr_throttled = 5;
+        until.has_bandwidth = false;
+        demand_observe_until_write(&t.state, &until);
+        ck_assert_double_eq(t.state.n_periods, 0);
+}
+END_TEST
+
 START_TEST(stall_raises_need_only_above_the_own_baseline)
 {
         struct subject t = subject_new();
@@ -1225,6 +1269,8 @@ static Suite *suite(void)
         tcase_add_test(one, throttling_raises_need_at_once_and_more_beyond_twenty_percent);
         tcase_add_test(one, fewer_than_ten_periods_say_nothing_of_throttling);
         tcase_add_test(one, a_sample_with_an_own_write_tells_nothing_of_throttling);
+        tcase_add_test(one, what_was_throttled_before_an_own_write_counts);
+        tcase_add_test(one, a_reading_before_a_write_is_nothing_without_one_before_it);
         tcase_add_test(one, stall_raises_need_only_above_the_own_baseline);
         tcase_add_test(one, no_value_of_stall_means_contention_where_it_is_usual);
         tcase_add_test(one, the_stall_baseline_rises_slowly_and_a_throttled_unit_teaches_it_nothing);
