@@ -58,15 +58,24 @@ static int64_t max_quota(double max_milli)
 
 /* ---- quotas as bounds -------------------------------------------------------------------------- */
 
-/* What others' ceilings leave free for it. A satisfied service is protected by its weight; counting its peaks cost
- * a batch job a quarter of its CPU and gained the chain beside it nothing (doc/theory.md, Enforcement). Use of
- * who is short is no measure. */
-static double taken_milli(const struct enforce_service *s, bool is_satisfied)
+/* A satisfied service is protected by its weight; counting its peaks cost a batch job a quarter of its CPU and
+ * gained the chain beside it nothing (doc/theory.md, Enforcement). Use of who is short is no measure. */
+double enforce_left_free_milli(int64_t alloc_milli, double load_milli, bool has_use, double use_milli)
 {
-        bool is_measured = is_satisfied && s->has_use;
-        double taken = is_measured ? ENFORCE_BOUND_SHARE * min_of(s->use_milli, s->load_milli) : s->load_milli;
+        bool is_measured = has_use && enforce_is_satisfied(alloc_milli, load_milli);
+        double taken = is_measured ? ENFORCE_BOUND_SHARE * min_of(use_milli, load_milli) : load_milli;
 
-        return min_of(s->alloc_milli, taken);
+        return min_of(alloc_milli, taken);
+}
+
+double enforce_bound_milli(int64_t alloc_milli, double capacity_milli, double headroom_milli, double others_milli)
+{
+        return max_of(alloc_milli, capacity_milli - others_milli - headroom_milli);
+}
+
+static double left_free_milli(const struct enforce_service *s)
+{
+        return enforce_left_free_milli(s->alloc_milli, s->load_milli, s->has_use, s->use_milli);
 }
 
 static void bound_short_services(const struct enforce_rules *rules,
@@ -76,12 +85,11 @@ static void bound_short_services(const struct enforce_rules *rules,
         double all_milli = 0;
 
         for (size_t i = 0; i < n; i++)
-                all_milli += taken_milli(&services[i], ret[i].is_satisfied);
+                all_milli += left_free_milli(&services[i]);
 
         for (size_t i = 0; i < n; i++) {
                 const struct enforce_service *s = &services[i];
-                double others_milli = all_milli - taken_milli(s, ret[i].is_satisfied);
-                double left_milli = rules->capacity_milli - others_milli - rules->headroom_milli;
+                double others_milli = all_milli - left_free_milli(s);
                 int64_t top = max_quota(s->max_milli), ceiling;
 
                 if (ret[i].is_satisfied ||
@@ -91,7 +99,8 @@ static void bound_short_services(const struct enforce_rules *rules,
                         continue;
                 }
                 /* Up: below its allocation a service would be throttled by rounding. */
-                ceiling = step_ceil(max_of(s->alloc_milli, left_milli));
+                ceiling = step_ceil(enforce_bound_milli(s->alloc_milli, rules->capacity_milli,
+                                                        rules->headroom_milli, others_milli));
                 ceiling = max_of(ceiling, QUOTA_STEP_MILLI);
                 if (s->ceiling_milli >= s->alloc_milli && s->ceiling_milli != QUOTA_NONE_MILLI &&
                     fabs((double)(ceiling - s->ceiling_milli)) <= ENFORCE_BOUND_KEEP * (double)s->ceiling_milli)

@@ -57,7 +57,7 @@ struct enforce_service {
         bool has_use;                   /* false: use is not known, load counts whole */
         double use_milli;               /* mean of the epoch */
         bool was_unbounded;             /* by the last decision it had no ceiling but its Max= */
-        int64_t ceiling_milli;          /* of the last decision; 0: there was none, or no decision */
+        int64_t ceiling_milli;          /* in force, also where the guard set it; 0: none of ours */
 };
 
 struct enforce_rules {
@@ -87,6 +87,13 @@ bool enforce_is_satisfied(double alloc_milli, double load_milli);
 
 /* How much of what is offered is covered; INFINITY without load. */
 double enforce_cover(double alloc_milli, double load_milli);
+
+/* ENFORCE_BOTH: what others' ceilings leave free for a service, and the ceiling that follows for one that is short
+ * when the others are left @others_milli together. The one rule of the epoch, which goes by the mean use of its
+ * seconds, and of the guard, which goes by that of the last few: did they judge differently, the one would take
+ * back what the other gave. */
+double enforce_left_free_milli(int64_t alloc_milli, double load_milli, bool has_use, double use_milli);
+double enforce_bound_milli(int64_t alloc_milli, double capacity_milli, double headroom_milli, double others_milli);
 
 /**
  * enforce_settings() - what to ask systemd for

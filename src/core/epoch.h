@@ -68,7 +68,7 @@ struct epoch_service {
         double work_milli_ms;           /* of a request; 0: there was no report yet */
         bool is_work_told;              /* by a report from above its load; else reports have only bounded it */
         bool was_unbounded;             /* no ceiling but its Max=: is_unbounded of the last decision */
-        int64_t ceiling_milli;          /* quota_milli of the last decision; 0: there was none */
+        int64_t ceiling_milli;          /* CPUQuota= in force, also where the guard set it; 0: none of ours */
         double part_ms;                 /* of a path's target, without whom it calls; 0: none */
         double credit;                  /* -1..1 */
         int64_t recent_milli[EPOCH_RECENT]; /* allocations, newest first; -1 = had none */

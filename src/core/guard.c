@@ -2,6 +2,7 @@
 
 #include "core/guard.h"
 #include "core/demand.h"
+#include "core/enforce.h"
 
 /* Wishes: a plain and a strong step, as the share of throttled periods asks for (doc/theory.md). */
 #define RAISE 1.2
@@ -121,6 +122,52 @@ bool guard_may_lower(const struct guard_state *g)
         return g->n_quiet >= GUARD_QUIET_WINDOWS;
 }
 
+/* ---- what became of raises ------------------------------------------------------------------------ */
+
+void guard_note_raise(struct guard_memory *m, int64_t from_milli, int64_t to_milli)
+{
+        *m = (struct guard_memory) {
+                .raised_milli = to_milli,
+                .before_milli = m->raised_milli > 0 ? m->before_milli : from_milli,
+                .has_alarm = true,
+        };
+}
+
+static bool is_full(int64_t ceiling_milli, double use_milli)
+{
+        return use_milli >= GUARD_FULL_USE * (double)ceiling_milli;
+}
+
+void guard_note_lowering(struct guard_memory *m, int64_t from_milli, int64_t to_milli, double use_milli)
+{
+        if (m->raised_milli == 0)
+                return;
+        if (m->raised_milli - to_milli > to_milli - m->before_milli) {
+                m->is_recalled = true;
+                m->was_full = is_full(from_milli, use_milli);
+                m->n_calm_epochs = 0;
+        }
+        m->raised_milli = 0;
+}
+
+void guard_note_alarm(struct guard_memory *m)
+{
+        m->has_alarm = true;
+}
+
+void guard_note_epoch(struct guard_memory *m)
+{
+        m->n_calm_epochs = m->has_alarm ? 0 : m->n_calm_epochs + 1;
+        m->has_alarm = false;
+        if (m->n_calm_epochs >= GUARD_FORGET_EPOCHS)
+                *m = (struct guard_memory) { .raised_milli = m->raised_milli };
+}
+
+bool guard_was_recalled(const struct guard_memory *m, int64_t ceiling_milli, double use_milli)
+{
+        return m->is_recalled && (m->was_full || !is_full(ceiling_milli, use_milli));
+}
+
 double guard_keep_milli(double baseline_milli, double need_milli, double use_milli, bool has_burst)
 {
         double parked_milli = use_milli * (has_burst ? GUARD_PARKING_BURST : GUARD_PARKING);
@@ -155,9 +202,12 @@ static bool wants_raise(const struct guard_unit *u)
 
 /* ---- ceilings as bounds ------------------------------------------------------------------------- */
 
-static double taken_milli(const struct guard_unit *u)
+/* What the last seconds show beyond the load that the epoch knew is load; use of who is throttled is no measure. */
+static double left_free_milli(const struct guard_unit *u)
 {
-        return fmax(0, fmin((double)u->alloc_milli, u->use_milli));
+        double load_milli = fmax(u->load_milli, u->use_milli);
+
+        return fmax(0, enforce_left_free_milli(u->alloc_milli, load_milli, u->alarm < GUARD_THROTTLED, u->use_milli));
 }
 
 static size_t raise_bounds(const struct guard_rules *rules, const struct guard_unit units[], size_t n,
@@ -167,14 +217,17 @@ static size_t raise_bounds(const struct guard_rules *rules, const struct guard_u
         size_t n_raised = 0;
 
         for (size_t i = 0; i < n; i++)
-                all_milli += taken_milli(&units[i]);
+                all_milli += left_free_milli(&units[i]);
 
         for (size_t i = 0; i < n; i++) {
                 const struct guard_unit *u = &units[i];
-                double others_milli = all_milli - taken_milli(u);
-                double left_milli = rules->capacity_milli - others_milli - rules->headroom_milli;
-                int64_t quota_milli = steps_within(fmin(u->max_milli, left_milli)) * QUOTA_STEP_MILLI;
+                double bound_milli = enforce_bound_milli(u->alloc_milli, rules->capacity_milli,
+                                                         rules->headroom_milli, all_milli - left_free_milli(u));
+                int64_t quota_milli;
 
+                if (u->was_recalled && u->planned_milli != QUOTA_NONE_MILLI)
+                        bound_milli = fmin(bound_milli, (double)u->planned_milli);
+                quota_milli = steps_within(fmin(u->max_milli, bound_milli)) * QUOTA_STEP_MILLI;
                 if (!wants_raise(u) || (double)quota_milli < RAISE_MIN_BOTH * (double)u->ceiling_milli)
                         continue;
                 ret_quota_milli[i] = quota_milli;
@@ -220,7 +273,7 @@ static struct stake stake_of(const struct guard_unit *u)
                 int64_t raise = max_of(min_of(wish, steps_within(u->max_milli)) - s.held, 0);
 
                 s.due = min_of(raise, s.claim);
-                s.beyond = raise - s.due;
+                s.beyond = u->was_recalled ? 0 : raise - s.due;
         } else if (u->alarm == GUARD_CALM) {
                 not_needed = max_of(s.held - max_of(steps_around(u->keep_milli), 1), 0);
                 s.lent = min_of(not_needed, above_plan);

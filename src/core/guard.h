@@ -11,8 +11,8 @@
  *
  * What a raise may take depends on what ceilings mean in the mode:
  *
- *  both    ceilings are bounds: up to what the others leave now, by their use of the last seconds
- *          instead of their load. A service is protected by its weight, not by another's ceiling.
+ *  both    ceilings are bounds: up to what the rule of the epoch gives for the others' use of the last
+ *          seconds. A service is protected by its weight, not by another's ceiling.
  *  quota   the quotas are a partition: their sum stays within the budget. Room is what nobody holds,
  *          then what was lent before, then what units that are quiet hold and do not need.
  *
@@ -82,6 +82,35 @@ enum guard_alarm guard_observe(struct guard_state *g, uint64_t now_usec, uint64_
  * that is new, or just raised, is not quiet yet. */
 bool guard_may_lower(const struct guard_state *g);
 
+/* What became of a unit's raises over the epochs; all zero: there were none.
+ *
+ * What is right for longer than an epoch is for the epoch to decide, so it may take a raise back. Were that
+ * raised again at the next alarm, which for a batch job is at once, its ceiling would turn twice an epoch
+ * for ever. So a raise that an epoch took back is not repeated while the unit asks as it did before: until it
+ * uses, for a second, all that it has, though it did not when the raise was taken back (a step of its load),
+ * or until GUARD_FORGET_EPOCHS epochs have passed without an alarm. Up to its plan it is raised all the same. */
+#define GUARD_FORGET_EPOCHS 4
+/* Of its ceiling: what counts as all. */
+#define GUARD_FULL_USE 0.9
+struct guard_memory {
+        int64_t raised_milli;           /* by one raise or several, since the last time an epoch lowered it; 0: none */
+        int64_t before_milli;           /* the ceiling before the first of these */
+        bool is_recalled;
+        bool was_full;                  /* it used what it had then */
+        bool has_alarm;                 /* since the last epoch */
+        unsigned n_calm_epochs;
+};
+
+/* The guard's raise is in force. */
+void guard_note_raise(struct guard_memory *m, int64_t from_milli, int64_t to_milli);
+/* An epoch's lower ceiling is in force: takes a raise back if it is nearer to what was before it. @use_milli: as in
+ * struct guard_unit. */
+void guard_note_lowering(struct guard_memory *m, int64_t from_milli, int64_t to_milli, double use_milli);
+void guard_note_alarm(struct guard_memory *m);
+void guard_note_epoch(struct guard_memory *m);
+/* Is a raise above its plan to be denied now? @ceiling_milli: in force. */
+bool guard_was_recalled(const struct guard_memory *m, int64_t ceiling_milli, double use_milli);
+
 /* One unit that plays, at the moment of an alarm. */
 struct guard_unit {
         enum guard_alarm alarm;
@@ -89,6 +118,7 @@ struct guard_unit {
         int64_t planned_milli;          /* what the last epoch wanted for it: above it, it borrows;
                                          * QUOTA_NONE_MILLI = no plan: nothing borrowed, nothing due */
         int64_t alloc_milli;            /* x */
+        double load_milli;              /* that the last epoch knew */
         double keep_milli;              /* what it may not be asked to lend: baseline, need, the parking
                                          * factor times its recent use (guard_keep_milli()) */
         double use_milli;               /* the largest of the last seconds: an average would lag
@@ -96,12 +126,15 @@ struct guard_unit {
         double max_milli;               /* INFINITY: no Max= */
         bool may_write;                 /* not written for GUARD_WRITE_INTERVAL_USEC, ours, active */
         bool is_quiet;                  /* guard_may_lower() */
+        bool was_recalled;              /* guard_was_recalled(): nothing above its plan for now */
 };
 
 struct guard_rules {
         enum enforce mode;
         double capacity_milli;          /* of the host, reserve included */
-        double budget_milli;            /* ENFORCE_QUOTA: what the quotas may sum to */
+        double budget_milli;            /* ENFORCE_QUOTA: what was bargained over. Not all that quotas may sum to:
+                                         * where more than the reserve is in use by what is unmanaged, the
+                                         * difference is nobody's to lend */
         double headroom_milli;
 };
 
@@ -123,8 +156,9 @@ double guard_keep_milli(double baseline_milli, double need_milli, double use_mil
  * all the time).
  *
  * ENFORCE_QUOTA. A unit wishes for 1.2 times its ceiling, 1.5 times when badly throttled. Up to its plan
- * that is *due* and comes first; the rest comes out of what is left when everything is set aside that
- * throttled units still lack to their plans, or it would be taken back two seconds later. In shortage
+ * that is *due* and comes first; the rest, which a unit whose raise was taken back is denied, comes out of
+ * what is left when everything is set aside that throttled units still lack to their plans, or it would be
+ * taken back two seconds later. In shortage
  * everybody gets the same share of its wish. Room is taken in this order:
  *
  *      nobody's        the budget less all finite ceilings in force

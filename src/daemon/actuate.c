@@ -185,6 +185,8 @@ static void on_written(void *userdata, const struct systemd_setting *setting, in
                 s->quota.is_ours = true;
                 if (s->is_by_guard && s->quota.applied > old)
                         guard_raised(d, s, old);
+                else if (!s->is_by_guard && s->quota.applied < old)
+                        guard_lowered(s, old);
                 manager_bus_quota_changed(d, s->unit, old, s->quota.applied, reason);
                 log_written(d, s, "CPUQuota", FORMAT_CPU(s->quota.applied), reason);
                 s->is_urgent = false;

@@ -114,6 +114,7 @@ struct service {
         bool is_guarded;                /* it is polled, and its ceiling can be raised */
         uint64_t polled_usec;
         struct guard_raise raise;       /* the last one */
+        struct guard_memory raises;     /* which of them an epoch took back */
         uint64_t n_raises;              /* since the unit is known */
         uint64_t raise_epoch;           /* in which that was */
 

@@ -320,7 +320,7 @@ static void gather_players(struct daemon *d)
                         .work_milli_ms = s->has_decision ? s->decision.work_milli_ms : 0,
                         .is_work_told = s->has_decision && s->decision.is_work_told,
                         .was_unbounded = s->has_decision && s->decision.is_unbounded,
-                        .ceiling_milli = s->has_decision ? s->decision.quota_milli : 0,
+                        .ceiling_milli = s->quota.is_ours ? quota_milli_from_usec(actuate_quota_in_force(s)) : 0,
                         .part_ms = s->has_decision ? s->decision.part_ms : 0,
                         .credit = s->credit,
                         .group = s->group,
@@ -531,7 +531,7 @@ static void run_epoch(struct daemon *d)
         credits_settle(d);
         report_changes(d, tier_before, had_outcome);
         actuate(d);
-        guard_follow(d);
+        guard_epoch_passed(d);
         manager_bus_epoch_done(d);
         daemon_notify_status(d);
         return;

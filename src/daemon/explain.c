@@ -444,8 +444,9 @@ static void say_guard(json_object *out, const struct service *s)
         say(out, "%s ago it was throttled in %.0f%% of the last periods, so the guard raised its CPUQuota= from %s to %s at once, between two epochs; %s (%" PRIu64 " raises so far).",
             FORMAT_SPAN((daemon_clock_usec() - g->at_usec) / USEC_PER_SEC * USEC_PER_SEC),
             100 * g->throttled_share, FORMAT_CPU(g->from), FORMAT_CPU(g->to),
-            service_is_raised(s) ? "that is in force"
-                                 : "since then it was set anew",
+            service_is_raised(s)       ? "that is in force"
+            : s->raises.is_recalled    ? "an epoch took that back, so it is not repeated while the unit asks as it did then"
+                                       : "since then it was set anew",
             s->n_raises);
 }
 

@@ -86,31 +86,39 @@ static int make_room(struct guard *g, size_t n)
         return 0;
 }
 
+/* The largest of the last seconds. What is not known is not lent: its load, as far as that was ever known. */
+static double use_milli_of(const struct service *s)
+{
+        double use_milli = demand_recent_use_milli(&s->demand);
+
+        return use_milli < 0 ? s->estimate.load_milli : use_milli;
+}
+
 static void gather(struct daemon *d, struct guard *g)
 {
         g->n_units = 0;
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
                 bool plays = service_plays(s) && s->has_decision;
-                double use_milli = demand_recent_use_milli(&s->demand);
+                int64_t ceiling_milli = quota_milli_from_usec(actuate_quota_in_force(s));
+                double use_milli = use_milli_of(s);
 
                 if (!s->config || !actuate_takes_part(s))
                         continue;
-                /* What is not known is not lent: its load, as far as that was ever known. */
-                if (use_milli < 0)
-                        use_milli = s->estimate.load_milli;
                 g->units[g->n_units] = s;
                 g->inputs[g->n_units++] = (struct guard_unit){
                         .alarm = s->is_guarded ? s->alarm : GUARD_CALM,
-                        .ceiling_milli = quota_milli_from_usec(actuate_quota_in_force(s)),
+                        .ceiling_milli = ceiling_milli,
                         .planned_milli = s->has_decision ? s->decision.quota_milli : QUOTA_NONE_MILLI,
                         .alloc_milli = s->has_decision && s->decision.alloc_milli > 0 ? s->decision.alloc_milli : 0,
+                        .load_milli = s->estimate.load_milli,
                         .keep_milli = guard_keep_milli(s->input.baseline_milli, s->decision.need_milli, use_milli,
                                                        s->has_burst),
                         .use_milli = use_milli,
                         .max_milli = fmin(s->max_milli, s->bound_milli),
                         .may_write = plays && actuate_may_write(s),
                         .is_quiet = s->is_guarded && guard_may_lower(&s->guard),
+                        .was_recalled = guard_was_recalled(&s->raises, ceiling_milli, use_milli),
                 };
         }
 }
@@ -146,7 +154,7 @@ static void raise_throttled(struct daemon *d)
         struct guard_rules rules = {
                 .mode = d->config->enforce,
                 .capacity_milli = d->capacity_milli,
-                .budget_milli = actuate_budget_milli(d),
+                .budget_milli = fmin(actuate_budget_milli(d), d->outcome.bargained_milli),
                 .headroom_milli = milli_from_usec(d->config->headroom.usec_per_sec),
         };
 
@@ -178,6 +186,7 @@ void guard_raised(struct daemon *d, struct service *s, uint64_t from_usec_per_se
         s->raise.at_usec = daemon_clock_usec();
         s->raise.from = from_usec_per_sec;
         s->raise.to = s->quota.applied;
+        guard_note_raise(&s->raises, quota_milli_from_usec(s->raise.from), quota_milli_from_usec(s->raise.to));
         s->raise_epoch = d->epoch.epoch;
         s->n_raises++;
         d->n_raises++;
@@ -193,6 +202,19 @@ void guard_raised(struct daemon *d, struct service *s, uint64_t from_usec_per_se
                     "%s was throttled in %.0f%% of the last periods: CPUQuota= goes from %s to %s at once. Room was taken from %s.",
                     s->unit, 100 * s->raise.throttled_share, FORMAT_CPU(s->raise.from),
                     FORMAT_CPU(s->raise.to), d->guard->lenders);
+}
+
+void guard_lowered(struct service *s, uint64_t from_usec_per_sec)
+{
+        guard_note_lowering(&s->raises, quota_milli_from_usec(from_usec_per_sec),
+                            quota_milli_from_usec(s->quota.applied), use_milli_of(s));
+}
+
+void guard_epoch_passed(struct daemon *d)
+{
+        for (size_t i = 0; i < d->n_services; i++)
+                guard_note_epoch(&d->services[i]->raises);
+        guard_follow(d);
 }
 
 void guard_after_round(struct daemon *d)
@@ -240,7 +262,10 @@ static void poll_all(struct daemon *d, bool only_suspects)
                 if (!s->is_guarded)
                         continue;
                 has_suspect |= s->alarm == GUARD_SUSPECT;
-                has_alarm |= s->alarm >= GUARD_THROTTLED;
+                if (s->alarm < GUARD_THROTTLED)
+                        continue;
+                guard_note_alarm(&s->raises);
+                has_alarm = true;
         }
         if (!has_any && !only_suspects) {
                 stop_polling(d);

@@ -19,3 +19,7 @@ void guard_follow(struct daemon *d);
 void guard_after_round(struct daemon *d);
 /* A raise that was asked for is in force: keeps it in mind and says so. */
 void guard_raised(struct daemon *d, struct service *s, uint64_t from_usec_per_sec);
+/* An epoch's lower ceiling is in force: a raise may have been taken back by it. */
+void guard_lowered(struct service *s, uint64_t from_usec_per_sec);
+/* An epoch is decided. */
+void guard_epoch_passed(struct daemon *d);

@@ -72,6 +72,7 @@ void service_forget_allocation(struct service *s)
                 s->recent_milli[i] = -1;
         /* A latency means something beside what was held then. */
         s->report = (struct latency_report){ 0 };
+        s->raises = (struct guard_memory){ 0 };
 }
 
 static void service_free(struct service *s)

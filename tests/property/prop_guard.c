@@ -150,7 +150,6 @@ START_TEST(a_plan_keeps_the_sum_and_leaves_the_lowered_what_they_need_or_were_to
                                 continue;
                         ck_assert_uint_gt(b.n_raised, 0);
                         n_lowered++;
-                        if ((u->alarm != GUARD_CALM || quota < u->keep_milli - 1e-6) && !(keeps_plan && is_somebody_due)) for (size_t j=0;j<b.n;j++) fprintf(stderr, "%zu: al %d c %ld pl %ld keep %g max %g mw %d q %d -> %ld | %g\n", j, b.units[j].alarm, b.units[j].ceiling_milli, b.units[j].planned_milli, b.units[j].keep_milli, b.units[j].max_milli, b.units[j].may_write, b.units[j].is_quiet, b.quota[j], b.rules.budget_milli);
                         if (u->alarm != GUARD_CALM || quota < u->keep_milli - 1e-6)
                                 ck_assert(keeps_plan && is_somebody_due);
                         else
@@ -428,6 +427,7 @@ static struct guard_unit plant_view(const struct plant *p, size_t i)
                 .ceiling_milli = p->units[i].ceiling_milli,
                 .planned_milli = p->known[i].planned_milli,
                 .alloc_milli = p->known[i].planned_milli,
+                .load_milli = use,
                 .keep_milli = guard_keep_milli(p->known[i].baseline_milli, p->known[i].need_milli, use, false),
                 .use_milli = use,
                 .max_milli = p->known[i].max_milli,
@@ -654,7 +654,7 @@ START_TEST(a_bound_rises_at_the_first_alarm_to_what_the_others_leave_and_stays)
                                 p.units[i].ceiling_milli = NONE;
                 plant_runs(&p, &r, 10);
                 for (size_t i = 0; i < p.n; i++)
-                        left_milli -= i == who ? 0 : plant_use_milli(&p, i);
+                        left_milli -= i == who ? 0 : ENFORCE_BOUND_SHARE * plant_use_milli(&p, i);
                 plant_wants(&p, who, p.rules.capacity_milli);
                 plant_runs(&p, &r, 1);
                 ck_assert(p.first_alarm_usec > 0);

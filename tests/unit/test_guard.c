@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "core/enforce.h"
 #include "core/guard.h"
 #include "lib/testing.h"
 
@@ -276,6 +277,7 @@ static struct guard_unit *add(struct bench *b, int64_t ceiling_milli)
                 .ceiling_milli = ceiling_milli,
                 .planned_milli = ceiling_milli,
                 .alloc_milli = ceiling_milli == NONE ? 1000 : ceiling_milli,
+                .load_milli = ceiling_milli == NONE ? 300 : 0.3 * (double)ceiling_milli,
                 .use_milli = ceiling_milli == NONE ? 250 : 0.25 * (double)ceiling_milli,
                 .keep_milli = ceiling_milli == NONE ? 500 : 0.5 * (double)ceiling_milli,
                 .max_milli = INFINITY,
@@ -318,16 +320,16 @@ START_TEST(a_bound_is_raised_to_what_the_others_leave_now)
         struct bench b = bench_new(ENFORCE_BOTH);
 
         add_throttled(&b, 1000);
-        add(&b, NONE)->use_milli = 605;         /* of the 1000 that it may have */
-        add(&b, 2000)->use_milli = 3000;        /* more than it may have */
+        add(&b, NONE)->use_milli = 620;         /* of the 1000 that it may have: half of it is left free */
+        add(&b, 2000)->use_milli = 3000;        /* more than it may have: it is short */
         plans(&b, 1);
-        ck_assert_int_eq(b.quota[0], 4000 - 610 - 2000);
+        ck_assert_int_eq(b.quota[0], 4000 - 310 - 2000);
         ck_assert_int_eq(b.quota[1], -1);
         ck_assert_int_eq(b.quota[2], -1);
 
         b.rules.headroom_milli = 100;
         plans(&b, 1);
-        ck_assert_int_eq(b.quota[0], 4000 - 610 - 2000 - 100);
+        ck_assert_int_eq(b.quota[0], 4000 - 310 - 2000 - 100);
         b.units[0].max_milli = 1255;
         plans(&b, 1);
         ck_assert_int_eq(b.quota[0], 1250);
@@ -339,11 +341,11 @@ START_TEST(a_bound_is_not_raised_by_less_than_a_quarter)
         struct bench b = bench_new(ENFORCE_BOTH);
 
         add_throttled(&b, 1000);
-        add(&b, NONE)->alloc_milli = 4000;
-        b.units[1].use_milli = 2750;
+        add(&b, NONE)->alloc_milli = 2750;
+        b.units[1].load_milli = 5000;
         plans(&b, 1);
         ck_assert_int_eq(b.quota[0], 1250);
-        b.units[1].use_milli = 2751;
+        b.units[1].alloc_milli = 2751;
         plans(&b, 0);
         ck_assert_int_eq(b.quota[0], -1);
 }
@@ -358,6 +360,70 @@ START_TEST(several_bounds_are_raised_at_once)
         plans(&b, 2);
         ck_assert_int_eq(b.quota[0], 3500);
         ck_assert_int_eq(b.quota[1], 3500);
+}
+END_TEST
+
+/* The two of them look at the same host within the same seconds. */
+START_TEST(a_bound_is_raised_to_what_the_epoch_would_make_it)
+{
+        struct testing_random r = { testing_seed() };
+
+        for (int k = 0; k < 1000; k++) {
+                struct bench b = bench_new(ENFORCE_BOTH);
+                struct enforce_service services[4] = { 0 };
+                struct enforce_setting settings[4];
+                struct enforce_group root = { .parent = ENFORCE_NO_GROUP };
+                double weight[4], group[3];
+                int64_t bound[4], share[4];
+                size_t order[4];
+                unsigned group_weight;
+                struct enforce_scratch scratch = { order, weight, bound, share, &group[0], &group[1], &group[2] };
+                struct enforce_rules rules = { .mode = ENFORCE_BOTH, .capacity_milli = 4000, .reserve_milli = 400 };
+
+                rules.headroom_milli = b.rules.headroom_milli = testing_random_double(&r, 0, 400);
+                add_throttled(&b, 10);
+                for (size_t i = 0; i < 4; i++) {
+                        struct guard_unit *u = i == 0 ? b.units : add(&b, NONE);
+
+                        u->alloc_milli = testing_random_int(&r, 0, 1000);
+                        u->load_milli = i == 0 ? 2000 : testing_random_double(&r, 0, 1500);
+                        u->use_milli = testing_random_double(&r, 0, u->load_milli);
+                        services[i] = (struct enforce_service) {
+                                .alloc_milli = u->alloc_milli,
+                                .load_milli = u->load_milli,
+                                .max_milli = INFINITY,
+                                .has_use = true,
+                                .use_milli = u->use_milli,
+                        };
+                }
+                ck_assert_int_eq(enforce_settings(&rules, services, 4, &root, 1, &scratch, settings, &group_weight), 0);
+                plans(&b, 1);
+                /* The one rounds up, the other down. */
+                ck_assert_int_le(settings[0].quota_milli - b.quota[0], QUOTA_STEP_MILLI);
+                ck_assert_int_ge(settings[0].quota_milli, b.quota[0]);
+        }
+}
+END_TEST
+
+START_TEST(what_was_taken_back_is_raised_up_to_the_plan_alone)
+{
+        struct bench b = bench_new(ENFORCE_BOTH);
+
+        add_throttled(&b, 1000)->was_recalled = true;
+        plans(&b, 0);
+        b.units[0].planned_milli = 1300;
+        plans(&b, 1);
+        ck_assert_int_eq(b.quota[0], 1300);
+
+        b = bench_new(ENFORCE_QUOTA);
+        add_throttled(&b, 1000)->was_recalled = true;
+        add_throttled(&b, 1000);
+        plans(&b, 1);
+        ck_assert_int_eq(b.quota[0], -1);
+        ck_assert_int_eq(b.quota[1], 1200);
+        b.units[0].planned_milli = 1100;
+        plans(&b, 2);
+        ck_assert_int_eq(b.quota[0], 1100);
 }
 END_TEST
 
@@ -602,6 +668,70 @@ START_TEST(a_unit_keeps_twice_its_use_or_less_with_burst_but_always_what_it_was_
 }
 END_TEST
 
+/* ---- what became of raises ------------------------------------------------------------------------ */
+
+static struct guard_memory recalled(double use_milli)
+{
+        struct guard_memory m = { 0 };
+
+        guard_note_raise(&m, 400, 500);
+        guard_note_raise(&m, 500, 600);
+        guard_note_lowering(&m, 600, 420, use_milli);
+        return m;
+}
+
+START_TEST(a_raise_that_an_epoch_took_back_is_not_repeated_while_as_much_is_used)
+{
+        struct guard_memory m = recalled(600);
+
+        /* A job: it used all of it, and does so again. */
+        ck_assert(guard_was_recalled(&m, 420, 420));
+        for (int i = 0; i < 100; i++) {
+                guard_note_alarm(&m);
+                guard_note_epoch(&m);
+        }
+        ck_assert(guard_was_recalled(&m, 420, 420));
+
+        /* A peak of 100 ms: a step of its load is another matter. */
+        m = recalled(300);
+        ck_assert(guard_was_recalled(&m, 420, 300));
+        ck_assert(!guard_was_recalled(&m, 420, 400));
+}
+END_TEST
+
+START_TEST(four_epochs_without_an_alarm_let_a_recall_be_forgotten)
+{
+        struct guard_memory m = recalled(600);
+
+        for (int i = 0; i < 3; i++)
+                guard_note_epoch(&m);
+        ck_assert(guard_was_recalled(&m, 420, 420));
+        guard_note_alarm(&m);
+        for (int i = 0; i < 4; i++)
+                guard_note_epoch(&m);
+        ck_assert(guard_was_recalled(&m, 420, 420));
+        guard_note_epoch(&m);
+        ck_assert(!guard_was_recalled(&m, 420, 420));
+}
+END_TEST
+
+START_TEST(a_raise_of_which_an_epoch_leaves_most_was_not_taken_back)
+{
+        struct guard_memory m = { 0 };
+
+        guard_note_raise(&m, 400, 500);
+        guard_note_raise(&m, 500, 600);
+        guard_note_lowering(&m, 600, 510, 600);
+        ck_assert(!guard_was_recalled(&m, 510, 510));
+        /* What is lowered later is no raise any more. */
+        guard_note_lowering(&m, 510, 100, 600);
+        ck_assert(!guard_was_recalled(&m, 100, 100));
+        guard_note_raise(&m, 140, 150);
+        guard_note_lowering(&m, 150, 140, 150);
+        ck_assert(guard_was_recalled(&m, 140, 140));
+}
+END_TEST
+
 START_TEST(every_alarm_has_a_name)
 {
         for (enum guard_alarm a = GUARD_CALM; a < _GUARD_ALARM_MAX; a++)
@@ -632,11 +762,16 @@ static Suite *suite(void)
         tcase_add_test(observing, a_unit_that_wakes_up_rarely_is_judged_on_what_it_ran);
         tcase_add_test(observing, throttling_before_a_second_of_sleep_is_forgotten);
         tcase_add_test(observing, every_alarm_has_a_name);
+        tcase_add_test(observing, a_raise_that_an_epoch_took_back_is_not_repeated_while_as_much_is_used);
+        tcase_add_test(observing, four_epochs_without_an_alarm_let_a_recall_be_forgotten);
+        tcase_add_test(observing, a_raise_of_which_an_epoch_leaves_most_was_not_taken_back);
         suite_add_tcase(s, observing);
 
         tcase_add_test(bounds, a_bound_is_raised_to_what_the_others_leave_now);
         tcase_add_test(bounds, a_bound_is_not_raised_by_less_than_a_quarter);
         tcase_add_test(bounds, several_bounds_are_raised_at_once);
+        tcase_add_test(bounds, a_bound_is_raised_to_what_the_epoch_would_make_it);
+        tcase_add_test(bounds, what_was_taken_back_is_raised_up_to_the_plan_alone);
         tcase_add_test(bounds, who_is_not_alarmed_or_may_not_be_written_is_not_raised);
         tcase_add_test(bounds, weights_alone_have_nothing_to_guard);
         suite_add_tcase(s, bounds);
