@@ -187,57 +187,65 @@ static unsigned whole_weight(double w)
         return (unsigned)lround(w);
 }
 
-/* Claims of services flow up the tree; each group's members then get weights in proportion to their
- * claims, scaled so that an allocation of the level's mean has CPU_WEIGHT_DEFAULT. Busy members that are
- * not ours would dilute a small weight: then the whole level is lifted, so that ours : theirs is at least
- * allocation : reserve for everybody. No further: a slice has the claims of those it serves first also while
- * only the short run in it, and they would keep the CPU from what the reserve is for. */
+static void enter(struct enforce_level *l, double alloc_milli, double claim)
+{
+        l->claim += claim;
+        l->alloc_milli += alloc_milli;
+        l->largest_claim = max_of(l->largest_claim, claim);
+        if (alloc_milli > 0)
+                l->least_phi = min_of(l->least_phi, claim / alloc_milli);
+        l->n_members++;
+}
+
+/* From claims to weights: an allocation of the level's mean has CPU_WEIGHT_DEFAULT, and more where
+ *
+ *  - busy members that are not ours would dilute a small weight: ours : theirs is at least allocation : reserve
+ *    for everybody. No further: a slice has the claims of those it serves first also while only the short run in
+ *    it, and they would keep the CPU from what the reserve is for;
+ *  - a slice keeps the weight it had: that would shorten the lead of its siblings. As far as the kernel's range
+ *    goes, and not over busy members that are not ours. */
+static double scale_of(const struct enforce_level *l, const struct enforce_group *g, double reserve_milli)
+{
+        double scale = l->alloc_milli > 0 ? CPU_WEIGHT_DEFAULT * (double)l->n_members / l->alloc_milli : 0;
+
+        if (g->busy_unmanaged_weight > 0)
+                return reserve_milli > 0 ? max_of(scale, g->busy_unmanaged_weight / (reserve_milli * l->least_phi))
+                                         : scale;
+        if (l->largest_claim > 0)
+                scale = max_of(scale, min_of(l->lift, CPU_WEIGHT_MAX / l->largest_claim));
+        return scale;
+}
+
+/* Claims of services flow up the tree; each group's members then get weights in proportion to them. */
 static void weigh(const struct enforce_rules *rules, const struct enforce_service services[], size_t n,
                   const struct enforce_group groups[], size_t n_groups, struct enforce_scratch *scratch,
                   struct enforce_setting ret[], unsigned ret_group_weight[])
 {
-        double *claim = scratch->group_claim, *alloc = scratch->group_alloc, *least_phi = scratch->group_phi;
-        size_t *n_members = scratch->order;
+        struct enforce_level *levels = scratch->levels;
 
-        for (size_t g = 0; g < n_groups; g++) {
-                claim[g] = alloc[g] = 0;
-                least_phi[g] = ENFORCE_PHI_MAX;
-                n_members[g] = 0;
-        }
+        for (size_t g = 0; g < n_groups; g++)
+                levels[g] = (struct enforce_level){ .least_phi = ENFORCE_PHI_MAX };
         for (size_t i = 0; i < n; i++) {
-                double phi_i = phi(&services[i]);
-                size_t g = services[i].group;
+                double alloc_milli = services[i].alloc_milli;
 
-                scratch->weight[i] = services[i].alloc_milli * phi_i;
-                claim[g] += scratch->weight[i];
-                alloc[g] += services[i].alloc_milli;
-                least_phi[g] = min_of(least_phi[g], phi_i);
-                n_members[g]++;
+                scratch->weight[i] = alloc_milli * phi(&services[i]);
+                enter(&levels[services[i].group], alloc_milli, scratch->weight[i]);
         }
         for (size_t g = n_groups; g-- > 1;) {
-                size_t parent = groups[g].parent;
+                struct enforce_level *parent = &levels[groups[g].parent];
 
-                claim[parent] += claim[g];
-                alloc[parent] += alloc[g];
-                if (alloc[g] > 0)
-                        least_phi[parent] = min_of(least_phi[parent], claim[g] / alloc[g]);
-                n_members[parent]++;
+                enter(parent, levels[g].alloc_milli, levels[g].claim);
+                if (groups[g].may_change && levels[g].claim > 0)
+                        parent->lift = max_of(parent->lift, groups[g].prior_weight / levels[g].claim);
         }
-
-        for (size_t g = 0; g < n_groups; g++) {
-                double scale = alloc[g] > 0 ? CPU_WEIGHT_DEFAULT * (double)n_members[g] / alloc[g] : 0;
-
-                if (rules->reserve_milli > 0)
-                        scale = max_of(scale, groups[g].busy_unmanaged_weight /
-                                                      (rules->reserve_milli * least_phi[g]));
-                alloc[g] = scale;
-        }
+        for (size_t g = 0; g < n_groups; g++)
+                levels[g].scale = scale_of(&levels[g], &groups[g], rules->reserve_milli);
 
         for (size_t i = 0; i < n; i++)
-                ret[i].cpu_weight = whole_weight(scratch->weight[i] * alloc[services[i].group]);
+                ret[i].cpu_weight = whole_weight(scratch->weight[i] * levels[services[i].group].scale);
         ret_group_weight[0] = 0;
         for (size_t g = 1; g < n_groups; g++) {
-                unsigned w = whole_weight(claim[g] * alloc[groups[g].parent]);
+                unsigned w = whole_weight(levels[g].claim * levels[groups[g].parent].scale);
 
                 if (w < groups[g].prior_weight)
                         w = groups[g].prior_weight;

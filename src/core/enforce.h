@@ -75,11 +75,18 @@ struct enforce_setting {
         bool is_unbounded;              /* ENFORCE_BOTH: no ceiling but Max= */
 };
 
+/* What is below a group. */
+struct enforce_level {
+        double claim, alloc_milli;
+        double largest_claim, least_phi, lift, scale;
+        size_t n_members;
+};
+
 struct enforce_scratch {
-        size_t *order;                  /* max(n services, n groups) */
+        size_t *order;                  /* n services */
         double *weight;                 /* n services */
         int64_t *bound, *share;         /* n services */
-        double *group_claim, *group_alloc, *group_phi; /* n groups */
+        struct enforce_level *levels;   /* n groups */
 };
 
 /* Is what is offered covered? Judged on load, never on a need that stall inflated. */

@@ -38,7 +38,6 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
                               unsigned n_members_max)
 {
         struct carver c = { .base = buffer };
-        size_t n_either = n > n_groups ? n : n_groups;
         unsigned n_exact = n_members_max < COALITION_EXACT_MAX ? n_members_max : COALITION_EXACT_MAX;
         size_t n_subsets = n_members_max >= 2 ? (size_t)1 << n_exact : 0;
 
@@ -72,7 +71,7 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         w->entity_gain = carve(&c, n, sizeof *w->entity_gain);
         w->worth = carve(&c, n_subsets, sizeof *w->worth);
         w->more = carve(&c, n_subsets, sizeof *w->more);
-        w->market.order = carve(&c, n_either, sizeof *w->market.order);
+        w->market.order = carve(&c, n, sizeof *w->market.order);
         w->market.bound = carve(&c, n, sizeof *w->market.bound);
         w->market.share = carve(&c, n, sizeof *w->market.share);
         w->market.bound_milli = carve(&c, n, sizeof *w->market.bound_milli);
@@ -85,9 +84,7 @@ static size_t workspace_carve(struct epoch_workspace *w, void *buffer, size_t n,
         w->path_cover = carve(&c, n, sizeof *w->path_cover);
         w->enforce_services = carve(&c, n, sizeof *w->enforce_services);
         w->settings = carve(&c, n, sizeof *w->settings);
-        w->enforce.group_claim = carve(&c, n_groups, sizeof *w->enforce.group_claim);
-        w->enforce.group_alloc = carve(&c, n_groups, sizeof *w->enforce.group_alloc);
-        w->enforce.group_phi = carve(&c, n_groups, sizeof *w->enforce.group_phi);
+        w->enforce.levels = carve(&c, n_groups, sizeof *w->enforce.levels);
         /* Enforcement runs when the market is done: it may use the same scratch. */
         w->enforce.order = w->market.order;
         w->enforce.weight = w->market.bound;

@@ -23,9 +23,10 @@ struct bench {
 static int settle(struct bench *b)
 {
         size_t order[N_MAX];
-        double weight[N_MAX], claim[N_MAX], alloc[N_MAX], least_phi[N_MAX];
+        double weight[N_MAX];
+        struct enforce_level levels[N_MAX];
         int64_t bound[N_MAX], share[N_MAX];
-        struct enforce_scratch scratch = { order, weight, bound, share, claim, alloc, least_phi };
+        struct enforce_scratch scratch = { order, weight, bound, share, levels };
 
         return enforce_settings(&b->rules, b->services, b->n, b->groups, b->n_groups, &scratch,
                                 b->settings, b->group_weights);

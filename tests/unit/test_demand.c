@@ -965,12 +965,13 @@ static void host_decides(struct host *h, double idle_share)
         double x[N_MAX], lower[N_MAX], upper[N_MAX], view_weight[N_MAX], bound[N_MAX], share[N_MAX];
         int64_t whole[N_MAX], bound_milli[N_MAX], share_milli[N_MAX];
         size_t order[N_MAX];
-        double claim[1], alloc[1], least_phi[1], rounding_weight[N_MAX];
+        double rounding_weight[N_MAX];
         struct gain gain[N_MAX];
         unsigned group_weight[1];
+        struct enforce_level levels[1];
         struct market_tier_view view = { lower, upper, view_weight, gain, rounding_weight };
         struct market_scratch market_scratch = { order, bound, share, bound_milli, share_milli };
-        struct enforce_scratch scratch = { order, share, bound_milli, share_milli, claim, alloc, least_phi };
+        struct enforce_scratch scratch = { order, share, bound_milli, share_milli, levels };
         struct enforce_service services[N_MAX];
         const struct enforce_group root = { .parent = ENFORCE_NO_GROUP };
         const struct market_rules rules = { .capacity_milli = CAPACITY_MILLI - RESERVE_MILLI, .spare = 1 };

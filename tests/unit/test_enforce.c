@@ -54,9 +54,10 @@ static size_t add_group(struct bench *b, size_t parent)
 static int settle(struct bench *b)
 {
         size_t order[N_MAX];
-        double weight[N_MAX], claim[N_MAX], alloc[N_MAX], least_phi[N_MAX];
+        double weight[N_MAX];
+        struct enforce_level levels[N_MAX];
         int64_t bound[N_MAX], share[N_MAX];
-        struct enforce_scratch scratch = { order, weight, bound, share, claim, alloc, least_phi };
+        struct enforce_scratch scratch = { order, weight, bound, share, levels };
 
         return enforce_settings(&b->rules, b->services, b->n, b->groups, b->n_groups, &scratch,
                                 b->settings, b->group_weights);
@@ -387,6 +388,30 @@ START_TEST(what_a_slice_claims_for_those_served_first_takes_no_more_of_the_reser
 }
 END_TEST
 
+START_TEST(siblings_keep_their_lead_over_a_slice_that_keeps_its_weight)
+{
+        struct bench b = bench_new(ENFORCE_WEIGHT);
+        size_t shop = add_group(&b, 0), inner = add_group(&b, shop), other = add_group(&b, shop);
+
+        b.groups[inner].prior_weight = b.groups[other].prior_weight = 100;
+        add(&b, 500, 400)->group = inner;
+        add(&b, 20, 2000)->group = other;
+        settles(&b);
+        ck_assert_uint_eq(b.group_weights[other], 100);         /* its claim would be 8 */
+        ck_assert_uint_eq(b.group_weights[inner], 10000);       /* 250 times that is more than there is */
+        b.services[1].alloc_milli = 100;
+        settles(&b);
+        ck_assert_uint_eq(b.group_weights[inner], 5000);
+        b.groups[shop].busy_unmanaged_weight = 100;             /* not over others' heads */
+        settles(&b);
+        ck_assert_uint_eq(b.group_weights[inner], 1667);
+        b.groups[shop].busy_unmanaged_weight = 0;
+        b.groups[other].may_change = false;                     /* whose weight is not ours to keep */
+        settles(&b);
+        ck_assert_uint_eq(b.group_weights[inner], 1667);
+}
+END_TEST
+
 START_TEST(weights_are_computed_level_by_level)
 {
         struct bench b = bench_new(ENFORCE_WEIGHT);
@@ -435,7 +460,7 @@ START_TEST(a_slice_is_never_lowered_below_what_it_had)
         add(&b, 1900, 5000)->group = large;
         settles(&b);
         ck_assert_uint_eq(b.group_weights[small], 80);          /* would be 10 */
-        ck_assert_uint_eq(b.group_weights[large], 190);
+        ck_assert_uint_eq(b.group_weights[large], 1520);        /* 19 times as much, not 190 */
 }
 END_TEST
 
@@ -869,6 +894,7 @@ static Suite *suite(void)
         tcase_add_test(weights, weights_stay_within_what_the_kernel_takes);
         tcase_add_test(weights, busy_unmanaged_siblings_do_not_dilute_an_allocation);
         tcase_add_test(weights, what_a_slice_claims_for_those_served_first_takes_no_more_of_the_reserve);
+        tcase_add_test(weights, siblings_keep_their_lead_over_a_slice_that_keeps_its_weight);
         tcase_add_test(weights, weights_are_computed_level_by_level);
         tcase_add_test(weights, a_satisfied_member_lifts_the_slice_that_holds_it);
         tcase_add_test(weights, a_slice_is_never_lowered_below_what_it_had);
