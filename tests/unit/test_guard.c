@@ -373,11 +373,12 @@ START_TEST(a_bound_is_raised_to_what_the_epoch_would_make_it)
                 struct enforce_service services[4] = { 0 };
                 struct enforce_setting settings[4];
                 struct enforce_group root = { .parent = ENFORCE_NO_GROUP };
-                double weight[4], group[3];
+                struct enforce_level level;
+                double weight[4];
                 int64_t bound[4], share[4];
                 size_t order[4];
                 unsigned group_weight;
-                struct enforce_scratch scratch = { order, weight, bound, share, &group[0], &group[1], &group[2] };
+                struct enforce_scratch scratch = { order, weight, bound, share, &level };
                 struct enforce_rules rules = { .mode = ENFORCE_BOTH, .capacity_milli = 4000, .reserve_milli = 400 };
 
                 rules.headroom_milli = b.rules.headroom_milli = testing_random_double(&r, 0, 400);
