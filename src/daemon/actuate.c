@@ -495,7 +495,7 @@ static void next_phase(struct actuation *a)
                           "Could not write down in %s what units had before; nothing is changed until that works",
                           a->d->runtime_dir);
         else if (r == 0)
-                burst_keep(a->d);
+                burst_keep(a->d, a->start_usec);
         a->d->last_round_error = r;
         /* What was applied and is still "intended" only on disk is restored all the same; this is
          * for the next reader. */

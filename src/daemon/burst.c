@@ -309,18 +309,25 @@ static bool is_in_reach(const struct service *s)
         return s->systemd && s->systemd->is_active && !s->is_releasing && !s->is_unsure;
 }
 
-void burst_keep(struct daemon *d)
+void burst_keep(struct daemon *d, uint64_t round_start_usec)
 {
         _cleanup_free_ struct service **units = calloc(d->n_services + 1, sizeof *units);
+        bool is_for_all = d->are_bursts_due;
         size_t n = 0;
 
         if (!units)
                 return;
+        d->are_bursts_due = false;
         if (!d->config->burst)
                 d->burst_error = 0;
-        for (size_t i = 0; i < d->n_services; i++)
-                if (is_in_reach(d->services[i]) && plan(d, d->services[i]))
-                        units[n++] = d->services[i];
+        for (size_t i = 0; i < d->n_services; i++) {
+                struct service *s = d->services[i];
+
+                if (!is_for_all && s->write_sent_usec < round_start_usec)
+                        continue;
+                if (is_in_reach(s) && plan(d, s))
+                        units[n++] = s;
+        }
         /* What cannot be recorded is not written; the round tells. */
         if (n == 0 || state_file_save(&d->state) < 0)
                 return;

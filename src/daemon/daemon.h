@@ -197,6 +197,7 @@ struct daemon {
         char epoch_error[192];          /* why the last epoch ended without a decision, "" = it did not */
         int last_round_error;           /* of the last round of writes */
         bool has_cut_bursts;            /* the kernel does: cgroup_burst_is_cut() */
+        bool are_bursts_due;            /* the next round looks at all of them */
         int burst_error;                /* of the last attempt to write a burst: told once */
         void *workspace_buffer;
         size_t workspace_size;

@@ -530,6 +530,7 @@ static void run_epoch(struct daemon *d)
         take_decision(d);
         credits_settle(d);
         report_changes(d, tier_before, had_outcome);
+        d->are_bursts_due = true;
         actuate(d);
         guard_epoch_passed(d);
         manager_bus_epoch_done(d);

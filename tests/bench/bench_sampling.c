@@ -6,6 +6,7 @@
  * does besides touches all alike. Real cgroups where we may make some; otherwise, or with --tmpfs,
  * files on a tmpfs, where the kernel's part is much cheaper and ours shows more. */
 
+#include "platform/cgroup_burst.h"
 #include "platform/cgroup_reader.h"
 #include "platform/cgroup_tree.h"
 #include "platform/host_cpu.h"
@@ -127,6 +128,23 @@ static double sample(unsigned n_units, const struct host_cpu *host)
         return thread_cpu_usec() - start_usec;
 }
 
+/* What Burst=yes reads of every unit once an epoch (src/daemon/burst.c). Return: microseconds; negative where
+ * there is no cpu controller, and so nothing to be read. */
+static double read_bursts(unsigned n_units)
+{
+        double start_usec = thread_cpu_usec();
+
+        for (unsigned i = 0; i < n_units; i++) {
+                struct cgroup_limits limits;
+                struct cgroup_burst burst;
+
+                if (cgroup_reader_limits(&readers[i], &limits) < 0 || !limits.has_cpu_controller ||
+                    cgroup_burst_read(readers[i].dir_fd, &burst) < 0)
+                        return -1;
+        }
+        return thread_cpu_usec() - start_usec;
+}
+
 static int compare_doubles(const void *a, const void *b)
 {
         double x = *(const double *)a, y = *(const double *)b;
@@ -146,7 +164,7 @@ static const char *verdict(double ratio, double target)
 
 static void measure(unsigned n_units, const struct host_cpu *host)
 {
-        static double bare[N_ROUNDS], units[N_ROUNDS], second[N_ROUNDS];
+        static double bare[N_ROUNDS], units[N_ROUNDS], second[N_ROUNDS], bursts[N_ROUNDS];
 
         for (unsigned i = 0; i < 5; i++) { /* the first reads after a pause are dearer */
                 (void)read_only(n_units);
@@ -156,6 +174,7 @@ static void measure(unsigned n_units, const struct host_cpu *host)
                 bare[i] = read_only(n_units);
                 units[i] = sample(n_units, NULL);
                 second[i] = sample(n_units, host);
+                bursts[i] = read_bursts(n_units);
         }
         double bare_usec = median(bare), units_usec = median(units), second_usec = median(second);
         double of_unit = units_usec / bare_usec, of_second = second_usec / bare_usec;
@@ -166,6 +185,11 @@ static void measure(unsigned n_units, const struct host_cpu *host)
         printf("             a second %7.3f ms, only reading %6.3f ms, ratio %.2f (target %.1f: %s)\n",
                second_usec / 1000, bare_usec / 1000, of_second, RATIO_OF_SECOND_TARGET,
                verdict(of_second, RATIO_OF_SECOND_TARGET));
+        if (bursts[0] >= 0)
+                printf("             what Burst=yes reads in an epoch %7.3f ms, %.2f us a unit\n",
+                       median(bursts) / 1000, median(bursts) / n_units);
+        else
+                printf("             no cpu controller, so no bursts to be read\n");
 }
 
 int main(int argc, char *argv[])

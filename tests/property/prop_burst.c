@@ -2,8 +2,9 @@
 
 /* Bursts around rounds of writes on a kernel that refuses as the real one does: quotas go up and down
  * and away at random, units restart, and we crash at any effect. Nothing that we do is ever refused,
- * after each round every finite quota of ours has a burst equal to it, and once everything is given
- * back every burst is what it was before us, and every quota with it. */
+ * after the first round of an epoch every finite quota of ours has a burst equal to it, after a later one
+ * those that it wrote, and once everything is given back every burst is what it was before us, and every
+ * quota with it. */
 
 #include "daemon/burst.h"
 
@@ -25,6 +26,8 @@ struct world {
         struct service services[N_UNITS];
         struct service *table[N_UNITS];
         uint64_t burst_before[N_UNITS];         /* UINT64_MAX: there was none */
+        uint64_t n_rounds;
+        bool is_in_step[N_UNITS];               /* nothing happened since a round looked at it */
         bool may_be_lost[N_UNITS];              /* without Burst=yes it goes with the controller */
         bool is_done;
         unsigned n_failed;
@@ -141,6 +144,10 @@ static void make_round(struct world *w)
         unsigned n_refused = w->model->n_refused;
         size_t n = 0;
 
+        w->n_rounds++;
+        w->d.are_bursts_due = !one_in(w, 3);
+        for (int i = 0; i < N_UNITS; i++)
+                w->is_in_step[i] |= w->d.are_bursts_due;
         open_readers(w);
         for (int i = 0; i < N_UNITS; i++) {
                 struct service *s = &w->services[i];
@@ -154,6 +161,8 @@ static void make_round(struct world *w)
                 ck_assert_int_eq(give_back_prepare(&w->d.state, fake_tree_root(w->model->tree), s->systemd,
                                                    &settings[n]), 0);
                 burst_prepare(&w->d, s, &settings[n]);
+                s->write_sent_usec = w->n_rounds;
+                w->is_in_step[i] = true;
                 written[n++] = s;
         }
         if (state_file_save(&w->d.state) < 0)
@@ -161,7 +170,7 @@ static void make_round(struct world *w)
         burst_lower(&w->d, written, n);
         ck_assert_int_eq(systemd_manager_set(w->d.systemd, settings, n, on_set, on_all_set, w), 0);
         run_until_done(w);
-        burst_keep(&w->d);
+        burst_keep(&w->d, w->n_rounds);
         (void)state_file_save(&w->d.state);
         /* Without Burst=yes a burst of somebody else may be in the way. */
         if (!w->config.burst)
@@ -175,7 +184,7 @@ static void assert_in_step(struct world *w, int i_case)
                 uint64_t max_usec = model_cpu_max(w->model, u), burst_usec = model_burst(w->model, u);
                 const struct service *s = &w->services[i];
 
-                if (!s->quota.is_ours)
+                if (!s->quota.is_ours || !w->is_in_step[i])
                         continue;
                 if (s->quota.applied != USEC_UNSET && w->config.burst)
                         ck_assert_msg(burst_usec == max_usec && s->has_burst,
@@ -200,6 +209,7 @@ static void restart(struct world *w, int i)
                 return;
         model_stop(w->model, u, false);
         model_start(w->model, u);
+        w->is_in_step[i] = false;
         /* With the cgroup goes what somebody set in it. */
         if (w->burst_before[i] != UINT64_MAX)
                 w->burst_before[i] = 0;
@@ -287,10 +297,11 @@ START_TEST(bursts_follow_quotas_and_nothing_of_ours_is_ever_refused)
                         case 1:
                                 restart(&w, (int)testing_random_int(&w.random, 0, N_UNITS - 1));
                                 break;
-                        case 2: /* Burst= is changed by a reload, and takes effect with the next round */
+                        case 2: /* Burst= is changed by a reload, and takes effect with the next epoch */
                                 /* (Without it nobody mends what such a kernel does to others' bursts.) */
                                 if (!w.model->cuts_bursts)
                                         w.config.burst = !w.config.burst;
+                                memset(w.is_in_step, 0, sizeof w.is_in_step);
                                 break;
                         default:
                                 make_round(&w);
