@@ -226,6 +226,7 @@ struct daemon {
         /* timers */
         sd_event_source *sample_timer, *epoch_timer, *stop_timer, *round_timer;
         uint64_t next_sample_usec, next_epoch_usec, stop_deadline_usec;
+        uint64_t next_extension_usec;   /* before that systemd is not asked again for more time to start */
 
         /* under way */
         struct actuation *actuation;
@@ -279,5 +280,7 @@ uint64_t daemon_clock_usec(void);
 void daemon_notify_status(struct daemon *d);
 /* configure_reload() with systemd's reload protocol around it. */
 int daemon_reload(struct daemon *d);
+/* One more unit was read or given back: whoever waits for a start or a stop waits on. */
+void daemon_got_on(struct daemon *d);
 /* Called once units are listed: gives leftovers back, then reports READY=1. */
 void daemon_ready(struct daemon *d);

@@ -33,11 +33,13 @@
 /* sysexits.h: the configuration is wrong; systemd then does not restart us (RestartPreventExitStatus=). */
 #define EXIT_CONFIG 78
 
-/* A stop that gives back a thousand units takes seconds: systemd is asked for more time again and again,
- * until we give up after this. */
+/* To read or to give back thousands of units takes longer than a service may, and a slow host makes that
+ * minutes. That is no reason to end us half-way: systemd is asked for more time again and again, as long as
+ * something gets done at least this often. A daemon-reload, in which nothing is heard of for up to 90 s
+ * (SYSTEMD_RELOAD_TIMEOUT_USEC), fits in. */
+#define STALLED_USEC (UINT64_C(120) * 1000000)
+#define EXTEND_INTERVAL_USEC (UINT64_C(5) * 1000000)
 #define STOP_EXTEND_USEC (UINT64_C(20) * 1000000)
-#define STOP_TICK_USEC (UINT64_C(5) * 1000000)
-#define STOP_TIMEOUT_USEC (UINT64_C(120) * 1000000)
 
 enum job {
         JOB_RUN,
@@ -82,6 +84,18 @@ int daemon_reload(struct daemon *d)
 static bool owes_anything(const struct daemon *d)
 {
         return d->state.n_records > 0 || d->state.reload_pending;
+}
+
+void daemon_got_on(struct daemon *d)
+{
+        uint64_t now_usec = daemon_now_usec(d);
+
+        d->stop_deadline_usec = now_usec + STALLED_USEC;
+        /* A stop asks by itself: on_stop_tick(). */
+        if (d->is_ready || d->stop_timer || now_usec < d->next_extension_usec)
+                return;
+        d->next_extension_usec = now_usec + EXTEND_INTERVAL_USEC;
+        (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, STALLED_USEC);
 }
 
 /* ---- life cycle -------------------------------------------------------------------------------- */
@@ -135,11 +149,11 @@ static int on_stop_tick(sd_event_source *source, uint64_t usec, void *userdata)
 
         if (daemon_now_usec(d) > d->stop_deadline_usec) {
                 log_plain(LOG_ERR, MSG_UNIT_NOT_GIVEN_BACK,
-                          "Giving back takes too long; \"coallocd --restore\" or the next start goes on.");
+                          "Giving back does not get on; \"coallocd --restore\" or the next start goes on.");
                 return sd_event_exit(d->event, EXIT_FAILURE);
         }
         (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, STOP_EXTEND_USEC);
-        (void)sd_event_source_set_time_relative(source, STOP_TICK_USEC);
+        (void)sd_event_source_set_time_relative(source, EXTEND_INTERVAL_USEC);
         (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return 0;
 }
@@ -197,9 +211,9 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
         d->is_stopping = true;
         credits_save(d);
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Giving back what every unit had.");
-        d->stop_deadline_usec = daemon_now_usec(d) + STOP_TIMEOUT_USEC;
-        (void)sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, STOP_TICK_USEC, 10000,
-                                         on_stop_tick, d);
+        daemon_got_on(d);
+        (void)sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, EXTEND_INTERVAL_USEC,
+                                         10000, on_stop_tick, d);
         ask_system_state(d);
         return 0;
 }
@@ -432,6 +446,8 @@ static void restore_on_event(void *ctx, enum systemd_event event, struct systemd
 {
         struct daemon *d = ctx;
 
+        if (event == SYSTEMD_UNIT_FOUND)
+                daemon_got_on(d);
         if (event != SYSTEMD_LISTED || d->has_listed_once)
                 return;
         d->has_listed_once = true;
@@ -456,8 +472,8 @@ static int restore(struct daemon *d)
                           "Could not reach systemd to give back %zu units", d->state.n_records);
                 return EXIT_FAILURE;
         }
-        d->stop_deadline_usec = daemon_now_usec(d) + STOP_TIMEOUT_USEC;
-        r = sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, STOP_TICK_USEC, 10000,
+        daemon_got_on(d);
+        r = sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, EXTEND_INTERVAL_USEC, 10000,
                                        on_stop_tick, d);
         if (r < 0)
                 return EXIT_FAILURE;

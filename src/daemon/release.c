@@ -99,6 +99,7 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
                                unit);
                 return;
         }
+        daemon_got_on(r->d);
         if (s) {
                 s->quota.is_ours = s->weight.is_ours = false;
                 s->quota.wanted = s->quota.applied = USEC_UNSET;

@@ -301,6 +301,7 @@ static void on_found(struct daemon *d, struct systemd_unit *unit)
                                "Could not remember a unit; it is left alone");
                 return;
         }
+        daemon_got_on(d);
         s->systemd = unit;
         unit->userdata = s;
         assign(d, s);

@@ -122,6 +122,31 @@ static void ready_comes_only_after_all_units_are_read(void)
         stop(h);
 }
 
+static void start_asks_for_more_time_as_soon_as_units_are_read(void)
+{
+        struct daemon_host *h = shop("Mode=observe\n");
+
+        h->systemd->holds_replies = true;
+        daemon_host_start(h, NULL);
+        while (h->systemd->n_get_all == 0) {
+                WAIT(h, h->systemd->n_held > 0 || h->systemd->n_get_all > 0);
+                if (h->systemd->n_get_all == 0)
+                        fake_systemd_release(h->systemd, 1);
+        }
+        /* Who gets no answer gets no time. */
+        WAIT(h, h->systemd->n_held == 5);
+        REQUIRE_NUMBER(h, h->n_extended, 0);
+        fake_systemd_release(h->systemd, 1);
+        WAIT(h, h->n_extended == 1);
+        REQUIRE(h, !h->is_ready);
+        h->systemd->holds_replies = false;
+        fake_systemd_release(h->systemd, 0);
+        WAIT(h, h->is_ready);
+        /* Not with each of them. */
+        REQUIRE_NUMBER(h, h->n_extended, 1);
+        stop(h);
+}
+
 static void wrong_configuration_ends_with_78_and_touches_nothing(void)
 {
         struct daemon_host *h = shop("Mode=perhaps\n");
@@ -1759,6 +1784,7 @@ static const struct {
         CASE(locks_of_other_users_do_not_keep_it_from_starting),
         CASE(system_that_shuts_down_is_left_as_it_is),
         CASE(ready_comes_only_after_all_units_are_read),
+        CASE(start_asks_for_more_time_as_soon_as_units_are_read),
         CASE(wrong_configuration_ends_with_78_and_touches_nothing),
         CASE(damaged_record_is_put_aside_and_it_goes_on),
         CASE(credits_survive_a_restart_and_edited_ones_are_put_aside),

@@ -137,6 +137,7 @@ static void read_notifications(struct daemon_host *h)
                 }
                 h->n_reloading += strstr(text, "RELOADING=1") != NULL;
                 h->n_stopping += strstr(text, "STOPPING=1") != NULL;
+                h->n_extended += strstr(text, "EXTEND_TIMEOUT_USEC=") != NULL;
         }
 }
 

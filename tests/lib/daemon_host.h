@@ -38,6 +38,7 @@ struct daemon_host {
         int log_fd;
         bool is_ready;                  /* READY=1 has come */
         unsigned n_ready, n_reloading, n_stopping;
+        unsigned n_extended;            /* more time was asked for */
         int watch_fd;                   /* inotify: who reads what; -1: nobody asked */
         struct daemon_host_reads {
                 const char *unit;       /* NULL: no more */
