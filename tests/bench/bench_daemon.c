@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /* What coallocd costs, and how that grows: from its start to READY, memory, the CPU time of a second of
- * sampling beside a loop that only calls pread() on the same files, and that of an epoch.
+ * sampling beside a process that only calls pread() on the same files, and that of an epoch.
  *
  * The real program on a host that pretends (tests/lib/daemon_host.h), measuring only (Mode=observe).
- * Its CPU time is the kernel's (schedstat); it samples ten times a second, so that the numbers need no
- * long wait, and the loop does so beside it, in the same seconds. The files lie on a tmpfs or a disk,
- * where the kernel's part is cheaper than with real cgroups: the ratio is the worse for it.
+ * CPU times are the kernel's (schedstat); it samples ten times a second, so that the numbers need no
+ * long wait, and the process beside it reads as often, in the same seconds. That one must not be us: we
+ * write the files, so they lie in the caches of the CPU we are on, and are twice as expensive to read from
+ * another. The files lie on a tmpfs or a disk, where the kernel's part is cheaper than with real cgroups:
+ * the ratio is the worse for it.
  * --seconds=N also watches memory and descriptors over a run of N seconds that decides, writes and gives
  * back. */
 
@@ -24,7 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,13 +43,13 @@
 #define RATIO_TARGET 2.0
 #define RSS_TARGET_MIB 8
 
-static uint64_t number_in(struct daemon_host *h, const char *file, const char *key)
+static uint64_t number_of(struct daemon_host *h, pid_t pid, const char *file, const char *key)
 {
         char path[64], line[256];
         uint64_t number = UINT64_MAX;
         FILE *f;
 
-        snprintf(path, sizeof path, "/proc/%d/%s", (int)h->pid, file);
+        snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
         f = fopen(path, "re");
         while (f && number == UINT64_MAX && fgets(line, sizeof line, f))
                 if (strncmp(line, key, strlen(key)) == 0)
@@ -54,6 +58,11 @@ static uint64_t number_in(struct daemon_host *h, const char *file, const char *k
                 (void)fclose(f);
         REQUIRE(h, number != UINT64_MAX);
         return number;
+}
+
+static uint64_t number_in(struct daemon_host *h, const char *file, const char *key)
+{
+        return number_of(h, h->pid, file, key);
 }
 
 static unsigned n_descriptors(struct daemon_host *h)
@@ -79,41 +88,81 @@ static void run_for(struct daemon_host *h, uint64_t usec)
                 daemon_host_turn(h);
 }
 
-static uint64_t own_cpu_nsec(void)
-{
-        struct timespec ts;
+/* ---- the least that reading can cost ----------------------------------------------------------------- */
 
-        (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-        return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+struct reader {
+        pid_t pid;
+        unsigned n_files, n_looks;      /* a second: cpu.stat of every unit so often, the rest once ... */
+        unsigned n_samples;             /* ... or both of them so often */
+};
+
+static void read_files(const int fds[], unsigned n_files, unsigned step)
+{
+        char text[4096];
+
+        for (unsigned i = 0; i < n_files; i += step)
+                if (pread(fds[i], text, sizeof text, 0) <= 0)
+                        _exit(EXIT_FAILURE);
 }
 
-/* One pread() a file, two files a unit: the least that a second of sampling can cost. Opens them and
- * lets them lie in the caches as the daemon's do. */
-static int *open_files(struct daemon_host *h, unsigned n_units)
+static _Noreturn void reader_main(const struct reader *r, const int fds[])
+{
+        unsigned n_turns = r->n_samples + r->n_looks;
+        struct timespec next;
+
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)clock_gettime(CLOCK_MONOTONIC, &next);
+        for (unsigned i = 0;; i++) {
+                next.tv_nsec += 1000000000 / n_turns;
+                next.tv_sec += next.tv_nsec / 1000000000;
+                next.tv_nsec %= 1000000000;
+                while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL) == EINTR)
+                        ;
+                if (r->n_looks == 0 || i % n_turns == 0)
+                        read_files(fds, r->n_files, 1);
+                if (r->n_looks > 0)
+                        read_files(fds, r->n_files, 2);
+        }
+}
+
+/* A process that reads the files of all units, one pread() each, two files a unit. @n_samples: both, so
+ * often a second. @n_looks: cpu.stat so often a second, and both once. One of the two is 0. */
+static struct reader reader_start(struct daemon_host *h, unsigned n_units, unsigned n_samples, unsigned n_looks)
 {
         static const char *const names[] = { "cpu.stat", "cpu.pressure" };
-        int *fds = calloc(2 * n_units, sizeof *fds);
+        struct reader r = { .n_files = 2 * n_units, .n_samples = n_samples, .n_looks = n_looks };
+        int *fds = calloc(r.n_files, sizeof *fds);
         char path[PATH_MAX];
 
         REQUIRE(h, fds);
-        for (unsigned i = 0; i < 2 * n_units; i++) {
+        for (unsigned i = 0; i < r.n_files; i++) {
                 snprintf(path, sizeof path, "%s/app.slice/app-%u.slice/%s", fake_tree_mount(h->tree), i / 2,
                          names[i % 2]);
                 fds[i] = open(path, O_RDONLY | O_CLOEXEC);
                 REQUIRE(h, fds[i] >= 0);
         }
-        return fds;
+        r.pid = fork();
+        REQUIRE(h, r.pid >= 0);
+        if (r.pid == 0)
+                reader_main(&r, fds);
+        for (unsigned i = 0; i < r.n_files; i++)
+                (void)close(fds[i]);
+        free(fds);
+        return r;
 }
 
-static uint64_t read_files(struct daemon_host *h, const int fds[], unsigned n_units)
+static uint64_t reader_cpu_nsec(struct daemon_host *h, const struct reader *r)
 {
-        uint64_t start_nsec = own_cpu_nsec();
-        char text[4096];
-
-        for (unsigned i = 0; i < 2 * n_units; i++)
-                REQUIRE(h, pread(fds[i], text, sizeof text, 0) > 0);
-        return own_cpu_nsec() - start_nsec;
+        return number_of(h, r->pid, "schedstat", "");
 }
+
+static void reader_end(struct daemon_host *h, const struct reader *r)
+{
+        REQUIRE(h, kill(r->pid, SIGKILL) == 0);
+        REQUIRE(h, waitpid(r->pid, NULL, 0) == r->pid);
+}
+
+/* ------------------------------------------------------------------------------------------------------- */
 
 static struct daemon_host *host_of(unsigned n_units, const char *manager)
 {
@@ -155,11 +204,12 @@ static double epoch_usec(unsigned n_units, double sampling_usec)
 
 static struct cost measure(unsigned n_units)
 {
-        uint64_t start_usec, cpu_nsec, reads_nsec = 0, n_samples = SAMPLES_PER_SEC * MEASURED_SEC;
+        uint64_t start_usec, cpu_nsec, reads_nsec;
         char manager[128];
         struct daemon_host *h;
+        struct reader reader;
         struct cost cost;
-        int *fds;
+        double n_samples;
 
         snprintf(manager, sizeof manager, "Mode=observe\nEpochSec=1h\nSampleIntervalSec=%dms\n",
                  1000 / SAMPLES_PER_SEC);
@@ -167,24 +217,23 @@ static struct cost measure(unsigned n_units)
         start_usec = testing_now_usec();
         daemon_host_run(h, NULL);
         cost.ready_ms = (double)(testing_now_usec() - start_usec) / 1e3;
-        fds = open_files(h, n_units);
+        reader = reader_start(h, n_units, SAMPLES_PER_SEC, 0);
         run_for(h, 1000000);
 
+        start_usec = testing_now_usec();
         cpu_nsec = number_in(h, "schedstat", "");
-        for (uint64_t i = 0; i < n_samples; i++) {
-                run_for(h, 1000000 / SAMPLES_PER_SEC);
-                reads_nsec += read_files(h, fds, n_units);
-        }
+        reads_nsec = reader_cpu_nsec(h, &reader);
+        run_for(h, MEASURED_SEC * UINT64_C(1000000));
         cpu_nsec = number_in(h, "schedstat", "") - cpu_nsec;
+        reads_nsec = reader_cpu_nsec(h, &reader) - reads_nsec;
+        n_samples = (double)(testing_now_usec() - start_usec) / 1e6 * SAMPLES_PER_SEC;
         cost.rss_mib = (double)number_in(h, "status", "VmRSS:") / 1024;
-        for (unsigned i = 0; i < 2 * n_units; i++)
-                (void)close(fds[i]);
-        free(fds);
+        reader_end(h, &reader);
         (void)daemon_host_end(h, SIGTERM);
         daemon_host_free(h);
 
-        cost.sampling_usec = (double)cpu_nsec / 1e3 / (double)n_samples;
-        cost.reads_usec = (double)reads_nsec / 1e3 / (double)n_samples;
+        cost.sampling_usec = (double)cpu_nsec / 1e3 / n_samples;
+        cost.reads_usec = (double)reads_nsec / 1e3 / n_samples;
         cost.epoch_usec = epoch_usec(n_units, cost.sampling_usec);
         printf("%8u %12.1f %10.1f %14.1f %12.1f %8.2f %12.1f\n", n_units, cost.ready_ms, cost.rss_mib,
                cost.sampling_usec, cost.reads_usec, cost.sampling_usec / cost.reads_usec, cost.epoch_usec);
@@ -235,7 +284,7 @@ static bool has_all_quotas(struct daemon_host *h)
         return true;
 }
 
-/* A second with the guard, every unit under a ceiling of ours, beside a loop that reads the same files as
+/* A second with the guard, every unit under a ceiling of ours, beside a process that reads the same files as
  * often: both once, and cpu.stat once more for each look. */
 static bool guard(unsigned n_units)
 {
@@ -243,9 +292,9 @@ static bool guard(unsigned n_units)
         static const unsigned n_looks = 1000000 / GUARD_POLL_USEC;
         struct daemon_host *h;
         char text[256], error[128];
-        uint64_t cpu_nsec, start_usec, reads_nsec = 0;
-        double daemon_usec, reads_usec;
-        int *fds;
+        uint64_t cpu_nsec, reads_nsec, start_usec;
+        double daemon_usec, reads_usec, seconds;
+        struct reader reader;
 
         snprintf(text, sizeof text, "%sEpochSec=5s\n", both);
         h = host_of(n_units, text);
@@ -259,24 +308,19 @@ static bool guard(unsigned n_units)
         daemon_host_configure(h, text);
         REQUIRE(h, daemon_host_call(h, "Reload", NULL, false, error) == 0);
         WAIT(h, daemon_host_number(h, NULL, "PendingWrites") == 0);
-        fds = open_files(h, n_units);
+        reader = reader_start(h, n_units, 0, n_looks);
         run_for(h, 1000000);
 
-        cpu_nsec = number_in(h, "schedstat", "");
         start_usec = testing_now_usec();
-        for (unsigned i = 0; i < GUARDED_SEC * n_looks; i++) {
-                run_for(h, GUARD_POLL_USEC);
-                /* Every file once a second; half of the files, in the same order, for a look. */
-                reads_nsec += read_files(h, fds, n_units) / 2;
-                if (i % n_looks == 0)
-                        reads_nsec += read_files(h, fds, n_units);
-        }
+        cpu_nsec = number_in(h, "schedstat", "");
+        reads_nsec = reader_cpu_nsec(h, &reader);
+        run_for(h, GUARDED_SEC * UINT64_C(1000000));
         cpu_nsec = number_in(h, "schedstat", "") - cpu_nsec;
-        daemon_usec = (double)cpu_nsec / 1e3 / ((double)(testing_now_usec() - start_usec) / 1e6);
-        reads_usec = (double)reads_nsec / 1e3 / GUARDED_SEC;
-        for (unsigned i = 0; i < 2 * n_units; i++)
-                (void)close(fds[i]);
-        free(fds);
+        reads_nsec = reader_cpu_nsec(h, &reader) - reads_nsec;
+        seconds = (double)(testing_now_usec() - start_usec) / 1e6;
+        daemon_usec = (double)cpu_nsec / 1e3 / seconds;
+        reads_usec = (double)reads_nsec / 1e3 / seconds;
+        reader_end(h, &reader);
         (void)daemon_host_end(h, SIGTERM);
         daemon_host_free(h);
         printf("%8u %12.1f %12.1f %8.2f\n", n_units, daemon_usec, reads_usec, daemon_usec / reads_usec);
