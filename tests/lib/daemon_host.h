@@ -140,7 +140,7 @@ _Noreturn void daemon_host_fail(struct daemon_host *h, const char *file, int lin
         } while (0)
 
 /* The machine may be busy with other things: patience costs nothing where all is well. */
-#define DAEMON_HOST_PATIENCE_USEC (30 * UINT64_C(1000000))
+#define DAEMON_HOST_PATIENCE_USEC (120 * UINT64_C(1000000))
 
 #define WAIT(h, condition)                                                                      \
         do {                                                                                    \
