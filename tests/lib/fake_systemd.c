@@ -1011,7 +1011,8 @@ void fake_systemd_run_load(struct fake_systemd *f, uint64_t usec)
                 c->usage_usec += (uint64_t)(use * time);
                 c->stalled_usec += (uint64_t)((1 - use / wish) * time);
                 sum += use;
-                fake_systemd_show(f, u);
+                if (f->tree != NULL && u->control_group[0] != 0)
+                        fake_tree_counters(f->tree, group_below_mount(u), c);
         }
         f->host.busy_usec += (uint64_t)(sum * time);
         if (f->host.n_cpus != 0 && sum > 0.999 * f->host.n_cpus)

@@ -87,3 +87,5 @@ struct fake_unit {
 
 /* @group: relative to the mount, such as "shop.slice/shop-web.slice". */
 void fake_tree_unit(struct fake_tree *t, const char *group, const struct fake_unit *unit);
+/* Only what counts by itself: cpu.stat and cpu.pressure. */
+void fake_tree_counters(struct fake_tree *t, const char *group, const struct fake_unit *unit);
