@@ -11,6 +11,7 @@
 
 #include "core/callgraph.h"
 #include "core/coalition.h"
+#include "core/demand.h"
 #include "core/enforce.h"
 #include "core/gate.h"
 #include "core/market.h"
@@ -202,6 +203,13 @@ void epoch_workspace_init(struct epoch_workspace *w, void *buffer, size_t n, siz
 double epoch_bargained_milli(const struct epoch_rules *rules, const struct epoch_service services[],
                              size_t n);
 
+/* What an estimate says of a service: its measured fields but for reports. */
+void epoch_take_estimate(struct epoch_service *s, const struct demand_estimate *e);
+
+/* Its targets may need more than its load does: takes the larger of the two, where the load is known. After
+ * epoch_read_waits(). */
+void epoch_raise_need(struct epoch_service *s, struct demand_estimate *e);
+
 /**
  * epoch_read_waits() - what follows from who waits for whom, and what latency targets need
  * @services: all that is configured, measured and remembered is there; filled are other_ms and those fields that
@@ -234,3 +242,8 @@ int epoch_decide(struct epoch_state *state, const struct epoch_rules *rules,
                  const struct enforce_group groups[], size_t n_groups, struct epoch_workspace *w,
                  struct epoch_decision ret[], unsigned ret_group_weight[],
                  struct epoch_outcome *ret_outcome);
+
+/* A number that two decisions share if and (but for one chance in 2^64) only if they are the same, bit for bit; of
+ * zero the sign does not count. Of all decisions, weights of slices, and the outcome. */
+uint64_t epoch_digest(const struct epoch_decision decisions[], size_t n, const unsigned group_weight[],
+                      size_t n_groups, const struct epoch_outcome *outcome);

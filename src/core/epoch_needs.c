@@ -65,6 +65,32 @@ void epoch_remember_work(const struct epoch_service *s, double *ret_work_milli_m
                 *ret_work_milli_ms = m.work_milli_ms;
 }
 
+/* ---- what demand.c says ------------------------------------------------------------------------- */
+
+/* Above any host; an infinite need would not be finite input. */
+#define NEED_MAX_MILLI 1e12
+
+void epoch_take_estimate(struct epoch_service *s, const struct demand_estimate *e)
+{
+        s->need_milli = fmin(e->need_milli, NEED_MAX_MILLI);
+        s->load_milli = e->load_milli;
+        s->has_use = e->is_known;
+        s->use_milli = e->use_mean_milli;
+        s->hardship = e->hardship;
+        s->is_elastic = e->is_elastic;
+        /* A service that is starting is not stale: its grace is its need. */
+        s->is_known = e->is_known || e->reason == DEMAND_STARTING;
+}
+
+/* What its load needs may be too little for its target: a queue needs room. */
+void epoch_raise_need(struct epoch_service *s, struct demand_estimate *e)
+{
+        if (!e->is_known || s->target_need_milli <= s->need_milli)
+                return;
+        s->need_milli = e->need_milli = s->target_need_milli;
+        e->reason = DEMAND_LATENCY_TARGET;
+}
+
 /* ---- the needs of targets ----------------------------------------------------------------------- */
 
 /* The least CPU that meets its targets; 0 where none does, or it has none. */

@@ -401,8 +401,10 @@ static int write_phase(struct actuation *a)
                 a->written[i]->is_by_guard = a->written[i]->is_urgent;
         }
         r = systemd_manager_set(d->systemd, a->settings, a->n_settings, on_written, on_batch_done, a);
-        if (r >= 0)
+        if (r >= 0) {
+                d->n_writes += a->n_settings;
                 return 1;
+        }
         for (size_t i = 0; i < a->n_settings; i++)
                 a->written[i]->write_done_usec = daemon_clock_usec();
         return r;

@@ -5,6 +5,7 @@
 #include "daemon/actuate.h"
 #include "daemon/credits.h"
 #include "daemon/decide.h"
+#include "daemon/record.h"
 #include "daemon/release.h"
 #include "daemon/services.h"
 #include "util/cleanup.h"
@@ -98,6 +99,7 @@ int configure_reload(struct daemon *d)
         if (old->epoch_usec != fresh->epoch_usec)
                 decide_restart_clock(d);
         (void)config_free(old);
+        record_configure(d);
 
         if (mode_changed && !d->observe_only)
                 (void)configure_set_mode(d, fresh->mode, NULL, NULL);

@@ -19,6 +19,7 @@
  *   manager_bus    org.coalloc1 on D-Bus
  *   reports        latencies that services report
  *   credits        who gave and who got, kept over restarts
+ *   record         every epoch, for the history: its inputs and what came of it
  *   explain        a decision in sentences and as JSON
  *
  * Nothing blocks: D-Bus calls are asynchronous, files are /proc, /sys and /run. The sampling path
@@ -85,6 +86,17 @@ struct guard_raise {
         double throttled_share;         /* of the last periods, at most GUARD_WINDOW_PERIODS, 0..1 */
 };
 
+/* What the record has of a service: what need not be said again. */
+struct recorded {
+        uint64_t attempt;               /* the last epoch that it was in; 0: none */
+        uint32_t position;              /* in that one */
+        uint64_t follows;               /* digest of what was remembered after that */
+        /* of its demand, before this epoch's estimate */
+        double load_milli, stall_baseline, throttle_raise, believed_usec;
+        unsigned n_estimates, n_missing, n_unproven;
+        bool has_stall_baseline, is_elastic;
+};
+
 /* Everything about one followed unit. */
 struct service {
         struct daemon *d;
@@ -103,6 +115,7 @@ struct service {
         struct epoch_service input;     /* what was decided from */
         struct epoch_decision decision;
         bool has_decision;
+        struct recorded recorded;
         int64_t recent_milli[EPOCH_RECENT];
         struct latency_report report;
         double credit, credit_before;   /* after the last decision, and before it */
@@ -172,6 +185,7 @@ struct daemon {
         bool has_unsaved_credits;
         unsigned n_epochs_unsaved;
         int credit_error;               /* of the last attempt to keep them: said once */
+        struct record *record;          /* NULL: nothing is recorded */
 
         /* configuration in force */
         struct config *config;
@@ -233,6 +247,7 @@ struct daemon {
         uint64_t next_round_usec;       /* before that only what is urgent is written */
         size_t n_urgent_written;        /* until then */
         size_t n_pending;               /* writes that wait for their turn */
+        uint64_t n_writes;              /* sent since the start */
         struct guard *guard;
         uint64_t n_raises;              /* since the start */
         struct release *release;

@@ -6,6 +6,7 @@
 #include "daemon/credits.h"
 #include "daemon/guard.h"
 #include "daemon/manager_bus.h"
+#include "daemon/record.h"
 #include "daemon/release.h"
 #include "daemon/reports.h"
 #include "daemon/sense.h"
@@ -252,6 +253,7 @@ static void estimate_all(struct daemon *d)
         /* No path begins so. */
         struct holder holder = { .control_group = "?" };
 
+        record_begin(d, weight_sum);
         for (size_t i = 0; i < d->n_services; i++) {
                 struct service *s = d->services[i];
                 struct demand_context c = {
@@ -277,6 +279,7 @@ static void estimate_all(struct daemon *d)
                                         (s->demand.n_estimates == 0 && s->recent_milli[0] < 0);
                         c.grace_milli = weight_sum > 0 ? bargained_milli * s->config->weight / weight_sum
                                                        : bargained_milli;
+                        record_window(d, s, &c);
                 }
                 /* Also where nothing can be read: so the epochs without data are counted. */
                 if (s->systemd && s->systemd->is_active)
@@ -306,14 +309,6 @@ static void gather_players(struct daemon *d)
                         .weight = s->config->weight,
                         .target_ms = s->config->latency_target_usec / USEC_PER_MS,
                         .elasticity = s->config->elasticity,
-                        .need_milli = fmin(s->estimate.need_milli, 1e12),
-                        .load_milli = s->estimate.load_milli,
-                        .has_use = s->estimate.is_known,
-                        .use_milli = s->estimate.use_mean_milli,
-                        .hardship = s->estimate.hardship,
-                        .is_elastic = s->estimate.is_elastic,
-                        /* A service that is starting is not stale: its grace is its need. */
-                        .is_known = s->estimate.is_known || s->estimate.reason == DEMAND_STARTING,
                         .latency_ms = report_latency_ms(s),
                         .latency_at_milli = fmax(0, s->report.at_milli),
                         .cpu_ms = report_cpu_ms(s),
@@ -326,6 +321,7 @@ static void gather_players(struct daemon *d)
                         .group = s->group,
                 };
                 memcpy(in->recent_milli, s->recent_milli, sizeof in->recent_milli);
+                epoch_take_estimate(in, &s->estimate);
                 d->n_players++;
         }
 }
@@ -341,22 +337,14 @@ static void find_called(struct daemon *d)
                 d->players[calls[k].callee]->is_called = true;
 }
 
-/* What its load needs may be too little for its target: a queue needs room. */
 static void raise_needs(struct daemon *d)
 {
         size_t n_waits;
         const struct call *waits = graph_waits(d->calls, &n_waits);
 
         epoch_read_waits(d->inputs, d->n_players, waits, n_waits);
-        for (size_t i = 0; i < d->n_players; i++) {
-                struct service *s = d->players[i];
-                struct epoch_service *in = &d->inputs[i];
-
-                if (!s->estimate.is_known || in->target_need_milli <= in->need_milli)
-                        continue;
-                in->need_milli = s->estimate.need_milli = in->target_need_milli;
-                s->estimate.reason = DEMAND_LATENCY_TARGET;
-        }
+        for (size_t i = 0; i < d->n_players; i++)
+                epoch_raise_need(&d->inputs[i], &d->players[i]->estimate);
 }
 
 /* Too long without data: what is not known is not guessed. */
@@ -500,6 +488,8 @@ static void run_epoch(struct daemon *d)
         if (r < 0)
                 goto fail;
         d->has_new_paths |= r > 0;
+        if (r > 0)
+                record_new_graph(d);
         find_called(d);
         raise_needs(d);
 
@@ -519,6 +509,7 @@ static void run_epoch(struct daemon *d)
         };
         epoch_workspace_init(&w, d->workspace_buffer, d->n_players_allocated,
                              d->n_players_allocated + 1, d->config->max_coalition_size);
+        record_inputs(d, &rules);
         r = epoch_decide(&d->epoch, &rules, d->inputs, d->n_players, graph_epoch(d->calls), d->enforce_groups,
                          d->n_groups, &w, d->decisions, d->group_weights, &d->outcome);
         if (r != 0)
@@ -529,6 +520,7 @@ static void run_epoch(struct daemon *d)
         d->epoch_error[0] = '\0';
         take_decision(d);
         credits_settle(d);
+        record_epoch(d, 0);
         report_changes(d, tier_before, had_outcome);
         d->are_bursts_due = true;
         actuate(d);
@@ -538,6 +530,7 @@ static void run_epoch(struct daemon *d)
         return;
 
 fail:
+        record_epoch(d, r);
         fail_epoch(d, r);
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/decide.h"
 #include "daemon/guard.h"
 #include "daemon/manager_bus.h"
+#include "daemon/record.h"
 #include "daemon/release.h"
 #include "daemon/sense.h"
 #include "daemon/services.h"
@@ -365,6 +366,7 @@ static void daemon_done(struct daemon *d)
         if (d->lock_fd >= 0)
                 (void)close(d->lock_fd);
         decide_free(d);
+        record_stop(d);
         credits_free(d);
         (void)config_free(d->config);
         free(d->config_error);
@@ -419,6 +421,8 @@ static int run(struct daemon *d)
                         return EXIT_FAILURE;
                 }
         }
+        /* Behind add_signals(): what is blocked here stays blocked in its thread. */
+        record_start(d);
         r = sense_start(d);
         if (r >= 0)
                 r = guard_start(d);

@@ -12,6 +12,7 @@
 #include "daemon/configure.h"
 #include "daemon/explain.h"
 #include "daemon/guard.h"
+#include "daemon/record.h"
 #include "daemon/reports.h"
 #include "daemon/services.h"
 #include "util/bus_names.h"
@@ -106,6 +107,8 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
                 return sd_bus_message_append(reply, "t", (uint64_t)d->n_pending);
         if (strcmp(property, "GuardRaises") == 0)
                 return sd_bus_message_append(reply, "t", d->n_raises);
+        if (strcmp(property, "HistoryDropped") == 0)
+                return sd_bus_message_append(reply, "t", record_n_dropped(d));
         if (strcmp(property, "Frozen") == 0)
                 return sd_bus_message_append(reply, "b", (int)d->is_frozen);
         if (strcmp(property, "ConfigError") == 0)
@@ -354,6 +357,7 @@ static const sd_bus_vtable manager_vtable[] = {
         PROPERTY("NextEpochUSec", "t"),
         PROPERTY("PendingWrites", "t"),
         PROPERTY("GuardRaises", "t"),
+        PROPERTY("HistoryDropped", "t"),
         PROPERTY("Hold", "s"),
         PROPERTY("EpochError", "s"),
         PROPERTY("Frozen", "b"),

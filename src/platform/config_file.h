@@ -47,6 +47,7 @@ enum config_type {
         CONFIG_TYPE_PERCENT,            /* -> double, 1.0 is 100 % */
         CONFIG_TYPE_CPU,                /* -> struct config_cpu */
         CONFIG_TYPE_SPAN,               /* -> uint64_t, usec; 0 is "none" where the default is empty */
+        CONFIG_TYPE_SIZE,               /* -> uint64_t, bytes */
         CONFIG_TYPE_UNIT,               /* unit name or pattern -> char *, owned */
         CONFIG_TYPE_PATTERNS,           /* list of unit names and patterns -> char **, owned */
         CONFIG_TYPE_NAMES,              /* list of service names -> char **, owned */
@@ -103,7 +104,7 @@ struct config_cpu {
 
 #define CONFIG_SERVICE_KEYS 8
 #define CONFIG_PATH_KEYS 3
-#define CONFIG_MANAGER_KEYS 18
+#define CONFIG_MANAGER_KEYS 20
 
 struct config_service {
         char *name;
@@ -145,6 +146,8 @@ struct config {
         unsigned max_coalition_size;
         double sensitivity_per_ms;
         unsigned history_size;
+        uint64_t history_max_age_usec;
+        uint64_t history_max_bytes;     /* 0: epochs are not recorded */
         unsigned max_iterations;
         double epsilon;
         enum overload_rule overload;

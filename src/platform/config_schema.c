@@ -41,6 +41,10 @@ const struct config_key config_keys[] = {
           .doc = "steepness of the latency target's sigmoid, per ms" },
         { MANAGER(history_size), .name = "HistorySize", .type = CONFIG_TYPE_UNSIGNED,
           DEFAULT("1000"), RANGE("10", "100000"), .doc = "epochs the Lyapunov monitor remembers" },
+        { MANAGER(history_max_age_usec), .name = "HistoryMaxAge", .type = CONFIG_TYPE_SPAN,
+          DEFAULT("7d"), RANGE("1min", "10y"), .doc = "how long recorded epochs are kept" },
+        { MANAGER(history_max_bytes), .name = "HistoryMaxSize", .type = CONFIG_TYPE_SIZE,
+          DEFAULT("64M"), RANGE("0", "1T"), .doc = "how large the record of epochs may become; 0: none" },
         { MANAGER(max_iterations), .name = "MaxIterations", .type = CONFIG_TYPE_UNSIGNED,
           DEFAULT("100"), RANGE("1", "10000"),
           .doc = "bound of every iterative solver" },
@@ -287,6 +291,8 @@ static const char *type_example(enum config_type type)
                 return "a CPU amount such as 150%, 1.5, 1500m or 25%host";
         case CONFIG_TYPE_SPAN:
                 return "a time span such as 15s, 250ms or 1min 30s";
+        case CONFIG_TYPE_SIZE:
+                return "a size such as 64M or 1G";
         case CONFIG_TYPE_UNIT:
         case CONFIG_TYPE_PATTERNS:
                 return "a unit";
@@ -330,6 +336,8 @@ static int parse_scalar(const struct config_key *key, const char *text, unsigned
                 return parse_percent(text, &ret->real);
         case CONFIG_TYPE_SPAN:
                 return parse_span(text, &ret->number);
+        case CONFIG_TYPE_SIZE:
+                return parse_size(text, &ret->number);
         case CONFIG_TYPE_CPU: {
                 struct config_cpu cpu = { 0 };
 
@@ -422,6 +430,7 @@ static void store_scalar(const struct config_key *key, void *object, const union
                 *(double *)field = scalar->real;
                 break;
         case CONFIG_TYPE_SPAN:
+        case CONFIG_TYPE_SIZE:
                 *(uint64_t *)field = scalar->number;
                 break;
         case CONFIG_TYPE_CPU:

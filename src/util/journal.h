@@ -34,6 +34,8 @@
 #define MSG_STATE_DAMAGED       "18e34cd78feb362ca0a1b3533a0092ad"
 #define MSG_CREDITS_UNUSABLE    "d8ffac4029224b09b6166788cae8b39b"
 #define MSG_CREDITS_DAMAGED     "b0b8e1d4aec241c3b09e885f5e494f26"
+#define MSG_HISTORY_FAILED      "b21d1f0a43cf4d28a5a1a0a2a5f0c6e9"
+#define MSG_HISTORY_DAMAGED     "4c5b6c2f98a04f0fb3de0a1ad34c1d75"
 #define MSG_BURST_FAILED        "51cb932f5c0b49a88c6dcaa93848fa17"
 #define MSG_PATHS_LIMITED       "e2011afab34a4244bbf5f1bcd334bb4d"
 #define MSG_GUARD_RAISED        "5bd157996ea64c2e8d6d8e310a73257c"

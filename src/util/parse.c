@@ -306,6 +306,27 @@ int parse_unsigned(const char *s, uint64_t min, uint64_t max, uint64_t *ret)
         return 0;
 }
 
+int parse_size(const char *s, uint64_t *ret_bytes)
+{
+        static const char suffixes[] = "KMGT";
+        const char *suffix;
+        unsigned shift = 0;
+        struct decimal d;
+        int r;
+
+        r = scan_decimal(&s, &d);
+        if (r < 0)
+                return r;
+        suffix = *s ? strchr(suffixes, *s) : NULL;
+        if (suffix) {
+                shift = 10 * ((unsigned)(suffix - suffixes) + 1);
+                s++;
+        }
+        if (*s)
+                return -EINVAL;
+        return decimal_scale(&d, UINT64_C(1) << shift, INT64_MAX, ret_bytes);
+}
+
 int parse_double(const char *s, double min, double max, double *ret)
 {
         struct decimal d;

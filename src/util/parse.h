@@ -52,6 +52,13 @@ int parse_span(const char *s, uint64_t *ret_usec);
  * -ERANGE if negative. */
 int parse_percent(const char *s, double *ret_fraction);
 
+/**
+ * parse_size() - bytes: `64M`, `1.5G`, `4096`; K, M, G and T are powers of 1024, as in systemd
+ *
+ * -ERANGE: negative, or 2^63 or more.
+ */
+int parse_size(const char *s, uint64_t *ret_bytes);
+
 /* 1 yes y true t on, 0 no n false f off, in any case, as systemd. */
 int parse_boolean(const char *s, bool *ret);
 

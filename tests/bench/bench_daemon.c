@@ -183,8 +183,8 @@ struct cost {
         double ready_ms, rss_mib, sampling_usec, reads_usec, epoch_usec;
 };
 
-/* CPU time of the daemon over so many epochs, without the sampling in between. */
-static double epoch_usec(unsigned n_units, double sampling_usec)
+/* CPU time of the daemon over so many epochs, without the sampling in between; and its memory after them. */
+static double epoch_usec(unsigned n_units, double sampling_usec, double *ret_rss_mib)
 {
         struct daemon_host *h = host_of(n_units, "Mode=observe\nEpochSec=2s\nSampleIntervalSec=1s\n");
         uint64_t cpu_nsec, start_usec;
@@ -197,6 +197,7 @@ static double epoch_usec(unsigned n_units, double sampling_usec)
         daemon_host_epochs(h, N_EPOCHS);
         spent_usec = (double)(number_in(h, "schedstat", "") - cpu_nsec) / 1e3 -
                      (double)(testing_now_usec() - start_usec) / 1e6 * sampling_usec;
+        *ret_rss_mib = (double)number_in(h, "status", "VmRSS:") / 1024;
         (void)daemon_host_end(h, SIGTERM);
         daemon_host_free(h);
         return spent_usec / N_EPOCHS;
@@ -227,14 +228,13 @@ static struct cost measure(unsigned n_units)
         cpu_nsec = number_in(h, "schedstat", "") - cpu_nsec;
         reads_nsec = reader_cpu_nsec(h, &reader) - reads_nsec;
         n_samples = (double)(testing_now_usec() - start_usec) / 1e6 * SAMPLES_PER_SEC;
-        cost.rss_mib = (double)number_in(h, "status", "VmRSS:") / 1024;
         reader_end(h, &reader);
         (void)daemon_host_end(h, SIGTERM);
         daemon_host_free(h);
 
         cost.sampling_usec = (double)cpu_nsec / 1e3 / n_samples;
         cost.reads_usec = (double)reads_nsec / 1e3 / n_samples;
-        cost.epoch_usec = epoch_usec(n_units, cost.sampling_usec);
+        cost.epoch_usec = epoch_usec(n_units, cost.sampling_usec, &cost.rss_mib);
         printf("%8u %12.1f %10.1f %14.1f %12.1f %8.2f %12.1f\n", n_units, cost.ready_ms, cost.rss_mib,
                cost.sampling_usec, cost.reads_usec, cost.sampling_usec / cost.reads_usec, cost.epoch_usec);
         (void)fflush(stdout);

@@ -8,6 +8,7 @@
 
 #include "lib/daemon_host.h"
 
+#include "platform/history_db.h"
 #include "util/bus_names.h"
 
 #include <errno.h>
@@ -21,6 +22,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <sqlite3.h>
 
 #define N_SIDE_BY_SIDE 10
 #define CASE_TIMEOUT_SEC 600
@@ -1776,6 +1779,198 @@ static void members_on_the_bus_are_those_of_the_manual_page(void)
         stop(h);
 }
 
+/* ---- the record -------------------------------------------------------------------------------- */
+
+#define HISTORY "var/lib/coalloc/" HISTORY_DB_NAME
+
+static const char *history_path(struct daemon_host *h)
+{
+        static char path[4096];
+
+        snprintf(path, sizeof path, "%s/" HISTORY, fake_tree_root(h->tree));
+        return path;
+}
+
+/* How many epochs the record has; the newest one in @ret, if that is not NULL. */
+static size_t n_recorded(struct daemon_host *h, struct history_epoch *ret)
+{
+        struct history_rows epochs = { 0 };
+        struct history_db *db = NULL;
+        size_t n = 0;
+
+        if (history_db_open(history_path(h), &db) == 0 &&
+            history_db_epochs(db, 0, UINT64_MAX, SIZE_MAX, &epochs) == 0)
+                n = epochs.n;
+        if (n > 0 && ret)
+                *ret = ((struct history_epoch *)epochs.rows)[n - 1];
+        history_rows_free(HISTORY_EPOCHS, &epochs);
+        (void)history_db_close(db);
+        return n;
+}
+
+/* Every case of this file reruns its record at the end: this one knows that there is something in it. */
+static void every_epoch_is_recorded_and_can_be_rerun_bit_for_bit(void)
+{
+        struct daemon_host *h = callers("");
+        struct history_epoch epoch;
+        char name[128] = "";
+        size_t n;
+
+        daemon_host_configure(h, "[Manager]\n" FAST CALLERS
+                                 "[Path buy]\nServices=web cart db\nLatencyTargetSec=60ms\n");
+        daemon_host_run(h, NULL);
+        WAIT(h, has_allocations(h));
+        REQUIRE(h, daemon_host_report(h, "web", 0.08, 40, name) == 0);
+        REQUIRE(h, daemon_host_report(h, "db", 0.05, 0, name) == 0);
+        daemon_host_epochs(h, 2);
+        /* A new player, a restart, another configuration, a change of the graph, another run: what is carried
+         * from epoch to epoch breaks in all the ways that it can. */
+        fake_systemd_find(h->systemd, "path-web.slice")->load_cpus = 0.1;
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=quota\n" CALLERS
+                                 "[Path buy]\nServices=web cart db\n[Path sell]\nServices=other web\n");
+        call(h, "Reload", NULL);
+        call(h, "Freeze", "yes");
+        daemon_host_epochs(h, 1);
+        call(h, "Freeze", "no");
+        daemon_host_epochs(h, 2);
+        WAIT(h, n_recorded(h, &epoch) >= h->n_epochs);
+        REQUIRE(h, strcmp(epoch.mode, "enforce") == 0 && strcmp(epoch.enforce, "quota") == 0);
+        REQUIRE_NUMBER(h, epoch.n_services, 4);
+        REQUIRE(h, epoch.graph > 1 && epoch.error == 0 && !epoch.is_key);
+        REQUIRE_NUMBER(h, daemon_host_number(h, NULL, "HistoryDropped"), 0);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        n = n_recorded(h, NULL);
+        REQUIRE_NUMBER(h, daemon_host_rerun(h), n);
+
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 2);
+        WAIT(h, n_recorded(h, &epoch) >= n + 2);
+        REQUIRE_NUMBER(h, epoch.run, 2);
+        h->n_stopping = 0;
+        stop(h);
+}
+
+static void rerun_finds_a_number_that_was_changed(void)
+{
+        static const char change[] = "UPDATE services SET use_peak_milli = use_peak_milli * (1 + 1e-9) WHERE epoch = 2";
+        struct daemon_host *h = shop("");
+        sqlite3 *other;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, n_recorded(h, NULL) >= 3);
+        REQUIRE_NUMBER(h, (uint64_t)daemon_host_end(h, SIGTERM), 0);
+        REQUIRE(h, daemon_host_rerun(h) >= 3);
+        REQUIRE(h, sqlite3_open(history_path(h), &other) == SQLITE_OK);
+        REQUIRE(h, sqlite3_exec(other, change, NULL, NULL, NULL) == SQLITE_OK);
+        REQUIRE(h, sqlite3_close(other) == SQLITE_OK);
+        REQUIRE(h, !daemon_host_reruns(h));
+        fake_tree_remove(h->tree, HISTORY);
+        daemon_host_free(h);
+}
+
+static void observing_is_recorded_too(void)
+{
+        struct daemon_host *h = shop("Mode=observe\n");
+        struct history_epoch epoch;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, n_recorded(h, &epoch) >= 2);
+        REQUIRE(h, strcmp(epoch.mode, "observe") == 0);
+        REQUIRE_NUMBER(h, epoch.n_writes, 0);
+        stop(h);
+}
+
+static void nothing_is_recorded_where_its_size_is_zero(void)
+{
+        struct daemon_host *h = shop("HistoryMaxSize=0\n");
+
+        daemon_host_run(h, NULL);
+        daemon_host_epochs(h, 2);
+        REQUIRE(h, !fake_tree_exists(h->tree, HISTORY));
+        REQUIRE_NUMBER(h, daemon_host_number(h, NULL, "HistoryDropped"), 0);
+        stop(h);
+}
+
+/* Holds the file as a backup or a shell may, and longer than epochs can wait. */
+static void record_that_somebody_holds_delays_neither_epochs_nor_samples(void)
+{
+        struct daemon_host *h = shop("");
+        unsigned n_reads = 0;
+        sqlite3 *other;
+        uint64_t n;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, n_recorded(h, NULL) >= 1);
+        REQUIRE(h, sqlite3_open(history_path(h), &other) == SQLITE_OK);
+        REQUIRE(h, sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+        n = h->n_epochs;
+        (void)daemon_host_reads(h, "shop-web.slice");
+        while (daemon_host_number(h, NULL, "HistoryDropped") < 2) {
+                uint64_t before = h->n_epochs;
+
+                daemon_host_epochs(h, 1);
+                n_reads = daemon_host_reads(h, "shop-web.slice");
+                /* Ten samples an epoch, however late this machine is: the loop never stood still. */
+                REQUIRE(h, n_reads >= 2);
+                REQUIRE(h, h->n_epochs > before);
+        }
+        REQUIRE(h, h->n_epochs >= n + 2);
+        WAIT(h, daemon_host_logged(h, "Another process holds") == 1);
+        WAIT(h, daemon_host_logged(h, "The disk does not keep up") == 1);
+        REQUIRE(h, sqlite3_exec(other, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+        REQUIRE(h, sqlite3_close(other) == SQLITE_OK);
+        WAIT(h, daemon_host_logged(h, "is written again") == 1);
+        n = n_recorded(h, NULL);
+        WAIT(h, n_recorded(h, NULL) >= n + 2);
+        stop(h);
+}
+
+static void damaged_history_is_put_aside_and_begun_anew(void)
+{
+        struct daemon_host *h = shop("");
+
+        fake_tree_write(h->tree, HISTORY, "%s", "this is no database, however long it may go on: it is text, "
+                                                "and more of it than a header of a hundred bytes would be");
+        daemon_host_run(h, NULL);
+        WAIT(h, n_recorded(h, NULL) >= 2);
+        /* Told by the epoch after the one that it happened to. */
+        WAIT(h, daemon_host_logged(h, "The record of epochs was damaged") == 1);
+        REQUIRE(h, daemon_host_logged(h, "history.db.damaged-") == 1);
+        stop(h);
+}
+
+static void history_of_a_newer_version_is_left_alone(void)
+{
+        struct daemon_host *h = shop("");
+        struct stat before, after;
+        sqlite3 *other;
+
+        fake_tree_mkdir(h->tree, "var/lib/coalloc");
+        REQUIRE(h, sqlite3_open(history_path(h), &other) == SQLITE_OK);
+        REQUIRE(h, sqlite3_exec(other, "PRAGMA application_id = 0x636f616c; PRAGMA user_version = 99; CREATE TABLE epochs (id)",
+                                NULL, NULL, NULL) == SQLITE_OK);
+        REQUIRE(h, sqlite3_close(other) == SQLITE_OK);
+        REQUIRE(h, stat(history_path(h), &before) == 0);
+        daemon_host_run(h, NULL);
+        WAIT(h, daemon_host_number(h, NULL, "HistoryDropped") >= 2);
+        WAIT(h, daemon_host_logged(h, "was written by a newer version") == 1);
+        REQUIRE(h, stat(history_path(h), &after) == 0);
+        REQUIRE(h, before.st_ino == after.st_ino && before.st_size == after.st_size);
+        fake_tree_remove(h->tree, HISTORY);
+        stop(h);
+}
+
+static void history_that_is_removed_is_begun_anew(void)
+{
+        struct daemon_host *h = shop("");
+
+        daemon_host_run(h, NULL);
+        WAIT(h, n_recorded(h, NULL) >= 1);
+        fake_tree_remove(h->tree, HISTORY);
+        WAIT(h, n_recorded(h, NULL) >= 2);
+        stop(h);
+}
+
 /* ---- all of them ------------------------------------------------------------------------------- */
 
 #define CASE(name) { #name, name }
@@ -1799,6 +1994,9 @@ static const struct {
         CASE(listeners_are_told_of_prices_of_other_paths),
         CASE(explain_tells_what_a_target_of_a_path_makes_of_a_service),
         CASE(overload_of_a_called_service_is_not_taken_for_a_batch_job),
+        CASE(every_epoch_is_recorded_and_can_be_rerun_bit_for_bit),
+        CASE(record_that_somebody_holds_delays_neither_epochs_nor_samples),
+        CASE(rerun_finds_a_number_that_was_changed),
         CASE(coalitions_follow_services_that_come_and_go),
         CASE(bargain_that_is_not_solved_in_time_changes_nothing_and_says_so),
         CASE(nothing_is_logged_or_written_on_every_epoch),
@@ -1843,6 +2041,11 @@ static const struct {
         CASE(second_one_is_turned_away),
         CASE(locks_of_other_users_do_not_keep_it_from_starting),
         CASE(system_that_shuts_down_is_left_as_it_is),
+        CASE(observing_is_recorded_too),
+        CASE(nothing_is_recorded_where_its_size_is_zero),
+        CASE(damaged_history_is_put_aside_and_begun_anew),
+        CASE(history_of_a_newer_version_is_left_alone),
+        CASE(history_that_is_removed_is_begun_anew),
         CASE(ready_comes_only_after_all_units_are_read),
         CASE(start_asks_for_more_time_as_soon_as_units_are_read),
         CASE(wrong_configuration_ends_with_78_and_touches_nothing),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/daemon_host.h"
 
+#include "lib/replay.h"
 #include "platform/config_file.h"
+#include "platform/history_db.h"
 #include "util/bus_names.h"
 
 #include <errno.h>
@@ -626,6 +628,48 @@ struct daemon_host *daemon_host_new(unsigned n_cpus)
         return h;
 }
 
+/* Return: how many epochs there were; negative if one came out otherwise: @reterr. */
+static ssize_t rerun(struct daemon_host *h, char reterr[static 256])
+{
+        struct history_rows epochs = { 0 };
+        struct history_db *db = NULL;
+        struct replay *replay = replay_new();
+        char path[PATH_MAX];
+        size_t n = 0;
+        int r;
+
+        snprintf(path, sizeof path, "%s/var/lib/coalloc/" HISTORY_DB_NAME, fake_tree_root(h->tree));
+        REQUIRE(h, replay);
+        r = history_db_open(path, &db);
+        if (r == 0)
+                r = history_db_epochs(db, 0, UINT64_MAX, SIZE_MAX, &epochs);
+        if (r < 0 && r != -ENOENT)
+                daemon_host_fail(h, __FILE__, __LINE__, "%s: %s", path, strerror(-r));
+        for (r = 1; n < epochs.n && r == 1; n++)
+                r = replay_epoch(replay, db, &((struct history_epoch *)epochs.rows)[n], reterr);
+        history_rows_free(HISTORY_EPOCHS, &epochs);
+        (void)history_db_close(db);
+        (void)replay_free(replay);
+        return r == 1 ? (ssize_t)n : -1;
+}
+
+size_t daemon_host_rerun(struct daemon_host *h)
+{
+        char text[256];
+        ssize_t n = rerun(h, text);
+
+        if (n < 0)
+                daemon_host_fail(h, __FILE__, __LINE__, "%s", text);
+        return (size_t)n;
+}
+
+bool daemon_host_reruns(struct daemon_host *h)
+{
+        char text[256];
+
+        return rerun(h, text) >= 0;
+}
+
 struct daemon_host *daemon_host_free(struct daemon_host *h)
 {
         if (!h)
@@ -634,6 +678,7 @@ struct daemon_host *daemon_host_free(struct daemon_host *h)
                 (void)kill(h->pid, SIGKILL);
                 (void)waitpid(h->pid, NULL, 0);
         }
+        (void)daemon_host_rerun(h);
         (void)sd_event_source_unref(h->clock);
         (void)sd_bus_detach_event(h->client);
         (void)sd_bus_flush_close_unref(h->client);

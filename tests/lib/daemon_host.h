@@ -64,6 +64,9 @@ struct daemon_host {
 
 /* With load running, and the daemon's object watched; the daemon is not started. */
 struct daemon_host *daemon_host_new(unsigned n_cpus);
+/* With load running, and the daemon's object watched; the daemon is not started. */
+struct daemon_host *daemon_host_new(unsigned n_cpus);
+/* Whatever a case is about: the epochs that its daemon recorded are run again here, and have to come out the same. */
 struct daemon_host *daemon_host_free(struct daemon_host *h);
 
 /* Writes coalloc.conf. */
@@ -82,6 +85,12 @@ int daemon_host_end(struct daemon_host *h, int signal);
 void daemon_host_restart_bus(struct daemon_host *h);
 /* Waits for so many epochs to end. */
 void daemon_host_epochs(struct daemon_host *h, unsigned n);
+
+/* Reruns all that the record has so far (lib/replay.h); whatever is not as it was recorded fails. Return: how many
+ * epochs there were. */
+size_t daemon_host_rerun(struct daemon_host *h);
+/* The same, where that is what is asked: does it come out the same? */
+bool daemon_host_reruns(struct daemon_host *h);
 
 /* How often has the unit's cpu.stat been read since the call before? The first one begins to count. */
 unsigned daemon_host_reads(struct daemon_host *h, const char *unit);

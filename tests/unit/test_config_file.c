@@ -137,6 +137,8 @@ START_TEST(defaults_are_those_of_the_product)
         ck_assert_uint_eq(config->max_coalition_size, 8);
         ck_assert(config->sensitivity_per_ms == 0.1);
         ck_assert_uint_eq(config->history_size, 1000);
+        ck_assert_uint_eq(config->history_max_age_usec, UINT64_C(7) * 86400 * USEC_PER_SEC);
+        ck_assert_uint_eq(config->history_max_bytes, UINT64_C(64) << 20);
         ck_assert_uint_eq(config->max_iterations, 100);
         ck_assert(config->epsilon == 0);
         ck_assert_int_eq(config->overload, OVERLOAD_PROPORTIONAL);
@@ -179,6 +181,7 @@ START_TEST(whole_example_is_read)
                               "SampleIntervalSec=500ms\nEpochSec=5s\n"
                               "Capacity=350%\nReserve=500m\nMinChange=1%\n"
                               "MaxCoalitionSize=4\nSensitivity=0.2\nHistorySize=50\n"
+                              "HistoryMaxAge=1h\nHistoryMaxSize=2M\n"
                               "MaxIterations=7\nEpsilon=0.01\nOverload=weighted\n"
                               "Discover=*.slice *.service\nExclude=user-*.slice\n"
                               "[Service web]\nUnit=shop-web.slice\nBaseline=20%\nFloor=5%\nMax=300%\n"
@@ -202,6 +205,8 @@ START_TEST(whole_example_is_read)
         ck_assert_uint_eq(config->max_coalition_size, 4);
         ck_assert(config->sensitivity_per_ms == 0.2);
         ck_assert_uint_eq(config->history_size, 50);
+        ck_assert_uint_eq(config->history_max_age_usec, 3600 * USEC_PER_SEC);
+        ck_assert_uint_eq(config->history_max_bytes, 2 << 20);
         ck_assert_uint_eq(config->max_iterations, 7);
         ck_assert(config->epsilon == 0.01);
         ck_assert_int_eq(config->overload, OVERLOAD_WEIGHTED);
@@ -446,6 +451,8 @@ static const struct {
           "main.conf:2: EpochSec=: infinity is more than 1h\n" },
         { -EINVAL, "[Manager]\nEpochSec=soon\n",
           "main.conf:2: EpochSec=: \"soon\" is not a time span such as 15s, 250ms or 1min 30s\n" },
+        { -EINVAL, "[Manager]\nHistoryMaxSize=large\n",
+          "main.conf:2: HistoryMaxSize=: \"large\" is not a size such as 64M or 1G\n" },
         { -EINVAL, "[Manager]\nReserve=20% # for the rest\n",
           "main.conf:2: Reserve=: \"20% # for the rest\" is not a CPU amount such as 150%, 1.5, 1500m "
           "or 25%host (a comment behind a value starts with \" ;\")\n" },

@@ -207,6 +207,40 @@ START_TEST(unsigned_keeps_its_range)
 }
 END_TEST
 
+START_TEST(sizes_count_in_powers_of_1024)
+{
+        static const struct {
+                const char *text;
+                int result;
+                uint64_t bytes;
+        } cases[] = {
+                { "0", 0, 0 },
+                { "4096", 0, 4096 },
+                { "1K", 0, 1024 },
+                { "64M", 0, UINT64_C(64) << 20 },
+                { "3G", 0, UINT64_C(3) << 30 },
+                { "1T", 0, UINT64_C(1) << 40 },
+                { "8388607T", 0, UINT64_C(8388607) << 40 },
+                { "8388608T", -ERANGE, 0 },
+                { "99999999999999999999999999999999999999999999999999999999999999999999999", -ERANGE, 0 },
+                { "", -EINVAL, 0 },
+                { "M", -EINVAL, 0 },
+                { "64m", -EINVAL, 0 },
+                { "64MB", -EINVAL, 0 },
+                { "1.5G", 0, UINT64_C(3) << 29 },
+                { "-1", -ERANGE, 0 },
+                { " 1", -EINVAL, 0 },
+        };
+
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                uint64_t bytes = 7;
+
+                ck_assert_msg(parse_size(cases[i].text, &bytes) == cases[i].result, "%s", cases[i].text);
+                ck_assert_uint_eq(bytes, cases[i].result == 0 ? cases[i].bytes : 7);
+        }
+}
+END_TEST
+
 START_TEST(double_keeps_its_range_and_reads_exactly)
 {
         static const char *const malformed[] = { "", ".", "-", "+1", "1e3", "nan", "inf",
@@ -324,6 +358,7 @@ int main(void)
         TCase *tc = tcase_create("parse");
 
         tcase_add_loop_test(tc, cpu_amount_reads_every_unit_and_nothing_else, 0, N_OF(cpu_amounts));
+        tcase_add_test(tc, sizes_count_in_powers_of_1024);
         tcase_add_test(tc, cpu_amount_of_host_follows_the_number_of_cpus);
         tcase_add_loop_test(tc, span_reads_what_systemd_reads, 0, N_OF(spans));
         tcase_add_test(tc, percent_needs_its_sign);
