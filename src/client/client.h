@@ -22,14 +22,15 @@ struct client {
         bool want_header;               /* prices */
         bool want_dot, want_svg;        /* graph */
         const char *requests;           /* report-latency: a number; NULL = not said */
-        const char *root;               /* doctor: what stands for /, "" in production */
+        const char *lines, *since, *until; /* history: as written; NULL = not said */
+        const char *root;               /* doctor, history: what stands for /, "" in production */
 };
 
 /* A verb: arguments without its own name. Return: a STATUS_. */
 typedef int verb_fn(const struct client *c, char *args[], int n_args);
 
 verb_fn verb_adopt, verb_coalitions, verb_credits, verb_doctor, verb_explain, verb_freeze, verb_graph,
-        verb_mode, verb_plan, verb_prices, verb_reload, verb_report_latency, verb_restore, verb_status,
+        verb_history, verb_mode, verb_plan, verb_prices, verb_reload, verb_report_latency, verb_restore, verb_status,
         verb_thaw, verb_verify;
 
 /* One line on standard error with the program's name in front; in red where a person looks. */

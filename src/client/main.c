@@ -28,6 +28,7 @@ enum {
         TAKES_HEADER = 1 << 6,
         TAKES_REQUESTS = 1 << 7,
         TAKES_DRAWING = 1 << 8,         /* --dot, --svg */
+        TAKES_SPAN = 1 << 9,            /* --lines, --since, --until */
 };
 
 static const struct verb {
@@ -50,6 +51,8 @@ static const struct verb {
           verb_prices, "What CPU and a request on each path cost now" },
         { "graph", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_DRAWING, verb_graph,
           "Who calls whom, with coalitions and allocations" },
+        { "history", "[UNIT]", 0, 1, TAKES_JSON | TAKES_LEGEND | TAKES_ROOT | TAKES_SPAN, verb_history,
+          "Recorded epochs, of the host or of a service" },
         { "plan", "", 0, 0, TAKES_JSON | TAKES_BUS | TAKES_LEGEND | TAKES_SAMPLES | TAKES_CONFIG,
           verb_plan, "What the allocator decides, for the host or for --samples=FILE" },
         { "verify", "[FILE...]", 0, ARGS_ANY, TAKES_JSON, verb_verify,
@@ -123,6 +126,9 @@ static int print_help(void)
                      "     --dot               graph: for graphviz\n"
                      "     --svg               graph: a picture\n"
                      "     --requests=N        report-latency: requests since the report before\n"
+                     "  -n --lines=N           history: the last N epochs\n"
+                     "     --since=TIME        history: from then on; -1h, yesterday, \"2026-01-31 14:00\"\n"
+                     "     --until=TIME        history: until then\n"
                      "     --no-legend         Tables without titles and footnotes\n"
                      "  -h --help              This text\n"
                      "     --version           The version\n"
@@ -178,7 +184,16 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
                 { c->want_dot, TAKES_DRAWING, "--dot" },
                 { c->want_svg, TAKES_DRAWING, "--svg" },
                 { c->requests, TAKES_REQUESTS, "--requests" },
+                { c->lines, TAKES_SPAN, "--lines" },
+                { c->since, TAKES_SPAN, "--since" },
+                { c->until, TAKES_SPAN, "--until" },
         };
+
+        if (v->run == verb_history && (c->host || c->machine)) {
+                complain("The verb \"history\" reads a file of this host; run it there: %s.",
+                         c->host ? "ssh HOST coallocctl history" : "machinectl shell NAME /usr/bin/coallocctl history");
+                return usage_hint();
+        }
 
         for (size_t i = 0; i < sizeof options / sizeof *options; i++)
                 if (options[i].is_used && !(v->takes & options[i].takes)) {
@@ -195,7 +210,7 @@ static int check_options(const struct verb *v, const struct client *c, bool has_
 static int run(int argc, char *argv[])
 {
         enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_CONFIG, OPTION_NO_LEGEND, OPTION_VERSION, OPTION_ROOT,
-               OPTION_HEADER, OPTION_DOT, OPTION_SVG, OPTION_REQUESTS };
+               OPTION_HEADER, OPTION_DOT, OPTION_SVG, OPTION_REQUESTS, OPTION_SINCE, OPTION_UNTIL };
         static const struct option options[] = {
                 { "json", no_argument, NULL, OPTION_JSON },
                 { "host", required_argument, NULL, 'H' },
@@ -208,6 +223,9 @@ static int run(int argc, char *argv[])
                 { "dot", no_argument, NULL, OPTION_DOT },
                 { "svg", no_argument, NULL, OPTION_SVG },
                 { "requests", required_argument, NULL, OPTION_REQUESTS },
+                { "lines", required_argument, NULL, 'n' },
+                { "since", required_argument, NULL, OPTION_SINCE },
+                { "until", required_argument, NULL, OPTION_UNTIL },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { 0 },
@@ -219,7 +237,7 @@ static int run(int argc, char *argv[])
         /* Characters only: how wide a name is. Numbers stay as they are everywhere. */
         (void)setlocale(LC_CTYPE, "");
 
-        while ((option = getopt_long(argc, argv, "hH:M:", options, NULL)) >= 0)
+        while ((option = getopt_long(argc, argv, "hH:M:n:", options, NULL)) >= 0)
                 switch (option) {
                 case OPTION_JSON:
                         c.want_json = true;
@@ -253,6 +271,15 @@ static int run(int argc, char *argv[])
                         break;
                 case OPTION_REQUESTS:
                         c.requests = optarg;
+                        break;
+                case 'n':
+                        c.lines = optarg;
+                        break;
+                case OPTION_SINCE:
+                        c.since = optarg;
+                        break;
+                case OPTION_UNTIL:
+                        c.until = optarg;
                         break;
                 case 'h':
                         return print_help();
