@@ -2,34 +2,17 @@
 
 #include "platform/config_file.h"
 #include "platform/config_schema.h"
+#include "platform/ini_file.h"
 #include "util/nearest.h"
-#include "util/read_all.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ini.h>
 #include <string.h>
-#include <sys/stat.h>
 
-/* inih's line buffer holds 200 bytes: a line of 198, a newline and the end. Of a longer line it would
- * parse the rest as a line of its own, which turns the tail of a long comment into a setting. */
-#define LINE_MAX_BYTES 198
-/* inih would cut longer section names silently. */
-#define SECTION_MAX_BYTES 49
-#define FILE_MAX_BYTES (16u << 20)
-
-/* One file on its way through inih. */
+/* One file being read. */
 struct reader {
         struct config_loader *loader;
-        const char *data;
-        size_t size;
-        size_t position;
         unsigned line;
-        bool is_waiting;                /* inih has a line of which the handler must hear */
-
-        bool has_section;
-        bool is_ignored;                /* inside a section that was refused */
         enum config_section section;
         size_t i_object;                /* index of the service or path */
 };
@@ -85,8 +68,7 @@ static int open_service(struct reader *r, const char *header, const char *name)
         if (found < 0) {
                 if (c->n_services == CONFIG_SERVICES_MAX) {
                         finding(r, DIAGNOSTIC_ERROR, "too many services: at most 100000 are read");
-                        r->is_ignored = true;
-                        return 0;
+                        return 1;
                 }
                 if (grow((void **)&c->services, c->n_services, sizeof *c->services) < 0)
                         return -ENOMEM;
@@ -115,8 +97,7 @@ static int open_path(struct reader *r, const char *header, const char *name)
         if (found < 0) {
                 if (c->n_paths == CONFIG_PATHS_MAX) {
                         finding(r, DIAGNOSTIC_ERROR, "too many paths: at most 10000 are read");
-                        r->is_ignored = true;
-                        return 0;
+                        return 1;
                 }
                 if (grow((void **)&c->paths, c->n_paths, sizeof *c->paths) < 0)
                         return -ENOMEM;
@@ -137,48 +118,12 @@ static int open_path(struct reader *r, const char *header, const char *name)
         return 0;
 }
 
-/* A line that starts with '['; read here and not by inih, because only here it is whole. */
-static int open_section(struct reader *r, const char *line, size_t length)
+static int on_section(void *user, unsigned line, const char *kind, const char *name, const char *header)
 {
-        const char *end = memchr(line, ']', length);
-        char header[SECTION_MAX_BYTES + 1];
-
-        r->has_section = true;
-        r->is_ignored = true;
-        if (!end) {
-                finding(r, DIAGNOSTIC_ERROR, "the section header has no closing ]");
-                return 0;
-        }
-        const char *rest = end + 1, *line_end = line + length;
-        while (rest < line_end && (*rest == ' ' || *rest == '\t'))
-                rest++;
-        if (rest < line_end && *rest != ';' && *rest != '#') {
-                finding(r, DIAGNOSTIC_ERROR,
-                        "text after the ] of a section header would be lost: put it on the next line");
-                return 0;
-        }
-        size_t n_header = (size_t)(end - line) - 1;
-        if (n_header > SECTION_MAX_BYTES) {
-                diagnostics_add(r->loader->diag, DIAGNOSTIC_ERROR, r->loader->file, r->line,
-                                "the section name is %zu bytes long; at most %d are read", n_header,
-                                SECTION_MAX_BYTES);
-                return 0;
-        }
-        memcpy(header, line + 1, n_header);
-        header[n_header] = '\0';
-
-        char kind[SECTION_MAX_BYTES + 1], name[SECTION_MAX_BYTES + 1];
-        size_t n_kind = strcspn(header, " \t");
-        memcpy(kind, header, n_kind);
-        kind[n_kind] = '\0';
-        const char *name_start = header + n_kind + strspn(header + n_kind, " \t");
-        size_t n_name = strlen(name_start);
-        while (n_name > 0 && (name_start[n_name - 1] == ' ' || name_start[n_name - 1] == '\t'))
-                n_name--;
-        memcpy(name, name_start, n_name);
-        name[n_name] = '\0';
-
+        struct reader *r = user;
         enum config_section section = CONFIG_MANAGER;
+
+        r->line = line;
         while (section < _CONFIG_SECTION_MAX && strcmp(kind, config_section_to_string(section)) != 0)
                 section++;
         if (section == _CONFIG_SECTION_MAX) {
@@ -189,23 +134,22 @@ static int open_section(struct reader *r, const char *line, size_t length)
                 diagnostics_add(r->loader->diag, DIAGNOSTIC_WARNING, r->loader->file, r->line,
                                 "unknown section [%s] is ignored%s%s%s", header,
                                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-                return 0;
+                return 1;
         }
         if (section == CONFIG_MANAGER) {
-                if (n_name > 0) {
+                if (name[0] != '\0') {
                         finding(r, DIAGNOSTIC_ERROR, "[Manager] takes no name");
-                        return 0;
+                        return 1;
                 }
-        } else if (!config_name_is_valid(name)) {
+        } else if (!ini_name_is_valid(name)) {
                 diagnostics_add(r->loader->diag, DIAGNOSTIC_ERROR, r->loader->file, r->line,
-                                n_name > 0 ? "[%s]: a name has 1 to 41 letters, digits and _.@:-"
-                                           : "[%s] needs a name",
+                                name[0] != '\0' ? "[%s]: a name has 1 to 41 letters, digits and _.@:-"
+                                                : "[%s] needs a name",
                                 header);
-                return 0;
+                return 1;
         }
 
         r->section = section;
-        r->is_ignored = false;
         switch (section) {
         case CONFIG_SERVICE:
                 return open_service(r, header, name);
@@ -242,8 +186,7 @@ static void unknown_key(struct reader *r, const char *name)
                                 near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
 }
 
-/* inih calls this for every `name = value`; which section that is in is known better here. */
-static int on_setting(void *user, const char *section, const char *name, const char *value)
+static int on_setting(void *user, unsigned line, const char *name, const char *value)
 {
         struct reader *r = user;
         struct config *c = r->loader->config;
@@ -252,23 +195,11 @@ static int on_setting(void *user, const char *section, const char *name, const c
         const struct config_key *key;
         size_t i_in_section;
 
-        if (!value)
-                return 1; /* an inih built to allow names alone: still waiting, see next_line() */
-        r->is_waiting = false;
-        if (!r->has_section) {
-                finding(r, DIAGNOSTIC_ERROR, "a setting before the first section header");
-                return 1;
-        }
-        if (r->is_ignored || r->loader->is_out_of_memory)
-                return 1;
-        if (name[0] == '\0') {
-                finding(r, DIAGNOSTIC_ERROR, "a setting without a name");
-                return 1;
-        }
+        r->line = line;
         key = config_key_find(r->section, name, &i_in_section);
         if (!key) {
                 unknown_key(r, name);
-                return 1;
+                return 0;
         }
         if (r->section == CONFIG_SERVICE) {
                 object = &c->services[r->i_object];
@@ -277,129 +208,23 @@ static int on_setting(void *user, const char *section, const char *name, const c
                 object = &c->paths[r->i_object];
                 key_origins = c->paths[r->i_object].key_origins;
         }
-        if (config_assign(r->loader, key, object, &key_origins[i_in_section], r->line,
-                          value) < 0)
-                r->loader->is_out_of_memory = true;
-        return 1;
-}
-
-/* ---- lines -------------------------------------------------------------------------------------- */
-
-static void settle_line(struct reader *r)
-{
-        if (r->is_waiting && !r->is_ignored)
-                finding(r, DIAGNOSTIC_ERROR, "not a setting: there is no =");
-        r->is_waiting = false;
-}
-
-static bool is_blank(char c)
-{
-        return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
-/* inih's fgets(): one physical line a call, so that the count is right on every build of inih.
- * Comments, section headers and refused lines become empty lines; inih never sees what it would
- * misread. Indentation is dropped, because inih takes an indented line for a continuation of the
- * value above. */
-static char *next_line(char *buffer, int buffer_size, void *stream)
-{
-        struct reader *r = stream;
-
-        settle_line(r);
-        if (r->position >= r->size || r->loader->is_out_of_memory)
-                return NULL;
-
-        const char *line = r->data + r->position;
-        const char *newline = memchr(line, '\n', r->size - r->position);
-        size_t length = newline ? (size_t)(newline - line) : r->size - r->position;
-        r->position += length + (newline ? 1 : 0);
-        r->line++;
-
-        if (r->line == 1 && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
-                line += 3;
-                length -= 3;
-        }
-        bool has_nul = memchr(line, '\0', length) != NULL;
-        while (length > 0 && is_blank(*line)) {
-                line++;
-                length--;
-        }
-        while (length > 0 && is_blank(line[length - 1]))
-                length--;
-
-        strcpy(buffer, "\n");
-        if (length == 0 || *line == ';' || *line == '#')
-                return buffer;
-        if (has_nul) {
-                finding(r, DIAGNOSTIC_ERROR, "the line has a NUL byte");
-                return buffer;
-        }
-        if (*line == '[') {
-                if (open_section(r, line, length) < 0)
-                        r->loader->is_out_of_memory = true;
-                return buffer;
-        }
-        size_t limit = LINE_MAX_BYTES < buffer_size - 2 ? LINE_MAX_BYTES : (size_t)buffer_size - 2;
-        if (length > limit) {
-                diagnostics_add(r->loader->diag, DIAGNOSTIC_ERROR, r->loader->file, r->line,
-                                "the line is %zu bytes long, at most %zu are read; list keys may "
-                                "repeat: split it",
-                                length, limit);
-                return buffer;
-        }
-        memcpy(buffer, line, length);
-        strcpy(buffer + length, "\n");
-        r->is_waiting = true;
-        return buffer;
+        return config_assign(r->loader, key, object, &key_origins[i_in_section], line, value);
 }
 
 /* ---- files -------------------------------------------------------------------------------------- */
-
-/* Reads the whole file. Return: 0; 1 if it cannot be used (said in diag) ; 2 if it is not there. */
-static int read_whole(struct config_loader *l, char **ret_data, size_t *ret_size)
-{
-        _cleanup_close_ int fd = -1;
-        struct stat st;
-        int r;
-
-        /* O_NONBLOCK: a FIFO in the drop-in directory must not hang the daemon. */
-        fd = open(l->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0 && errno == ENOENT)
-                return 2;
-        if (fd < 0 || fstat(fd, &st) < 0) {
-                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0, "cannot be read: %s",
-                                strerror(errno));
-                return 1;
-        }
-        if (!S_ISREG(st.st_mode)) {
-                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0,
-                                S_ISDIR(st.st_mode) ? "is a directory, not a file"
-                                                    : "is not a regular file");
-                return 1;
-        }
-        r = read_all(fd, FILE_MAX_BYTES, ret_data, ret_size);
-        if (r == -ENOMEM || r == 0)
-                return r;
-        if (r == -EFBIG)
-                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0,
-                                "is larger than %u MiB, which is no configuration",
-                                FILE_MAX_BYTES >> 20);
-        else
-                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, l->file, 0, "cannot be read: %s",
-                                strerror(-r));
-        return 1;
-}
 
 /* Reads one file into the configuration. Return: 0 (findings included); -ENOMEM. */
 static int load_file(struct config_loader *l, const char *path, bool must_exist)
 {
         struct config *c = l->config;
+        static const struct ini_handler handler = { .on_section = on_section, .on_setting = on_setting };
         _cleanup_free_ char *data = NULL;
         struct reader reader = { .loader = l };
+        size_t size;
         int r;
 
         l->file = path;
-        r = read_whole(l, &data, &reader.size);
+        r = ini_file_load(path, &data, &size, l->diag);
         if (r < 0)
                 return r;
         if (r == 2)
@@ -419,17 +244,7 @@ static int load_file(struct config_loader *l, const char *path, bool must_exist)
                 return -ENOMEM;
         l->i_file = (unsigned)c->n_files++;
 
-        reader.data = data;
-        r = ini_parse_stream(next_line, &reader, on_setting, &reader);
-        settle_line(&reader);
-        if (r == -2 || l->is_out_of_memory)
-                return -ENOMEM;
-        /* Its own view of which lines are wrong is not needed, but that it read all of them is: some
-         * builds stop at the first error. */
-        if (reader.position < reader.size)
-                diagnostics_add(l->diag, DIAGNOSTIC_ERROR, path, reader.line,
-                                "the rest of the file was not read");
-        return 0;
+        return ini_file_parse(path, data, size, &handler, &reader, l->diag);
 }
 
 static int is_dropin(const struct dirent *entry)

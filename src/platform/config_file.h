@@ -8,9 +8,7 @@
  * all come from it.
  *
  * Loading is all or nothing: every finding is collected with its file and line, and one error means
- * no configuration at all, so that a daemon keeps the last good one. The files are read by inih
- * through a reader of our own that counts physical lines and refuses what inih would misread in
- * silence: lines over 198 bytes, NUL bytes, continuation lines, long section names, directories. */
+ * no configuration at all, so that a daemon keeps the last good one. ini_file.h says what a line is. */
 
 #include "core/model.h"
 #include "util/cleanup.h"

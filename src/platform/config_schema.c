@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "platform/config_schema.h"
+#include "platform/ini_file.h"
 #include "util/unit_name.h"
 
 #include <assert.h>
@@ -135,14 +136,6 @@ const struct config_key *config_key_find(enum config_section section, const char
 }
 
 /* ---- names -------------------------------------------------------------------------------------- */
-
-bool config_name_is_valid(const char *name)
-{
-        size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789_.@:-");
-
-        return length > 0 && length <= CONFIG_NAME_MAX && name[length] == '\0';
-}
 
 bool config_unit_is_pattern(const char *text)
 {
@@ -550,7 +543,7 @@ static int assign_list(struct config_loader *l, const struct config_key *key, vo
                 return r;
         for (size_t i = 0; words && words[i]; i++) {
                 if (key->type == CONFIG_TYPE_NAMES) {
-                        if (!config_name_is_valid(words[i])) {
+                        if (!ini_name_is_valid(words[i])) {
                                 VALUE_ERROR(l, origin->line, key, "\"%s\" is not a service name",
                                             words[i]);
                                 origin->is_refused = true;

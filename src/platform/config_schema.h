@@ -11,7 +11,6 @@
 #define CONFIG_PATHS_MAX 10000
 #define CONFIG_PATTERNS_MAX 1000        /* every unit that appears is compared with each of them */
 #define CONFIG_LIST_MAX 10000
-#define CONFIG_NAME_MAX 41              /* "Service " and this fill inih's 49 bytes of section name */
 
 struct config_loader {
         struct config *config;
@@ -19,7 +18,6 @@ struct config_loader {
         unsigned n_cpus;
         const char *file;               /* being read */
         unsigned i_file;
-        bool is_out_of_memory;
 };
 
 /* Defaults of every key of a section. Return: 0; -ENOMEM. */
@@ -35,7 +33,6 @@ const struct config_key *config_key_find(enum config_section section, const char
                                          size_t *ret_i_in_section);
 
 bool config_unit_is_pattern(const char *text);
-bool config_name_is_valid(const char *name);
 
 /* What must hold between settings. Return: 0 (findings included); -ENOMEM. */
 int config_check(struct config_loader *l);
