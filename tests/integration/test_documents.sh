@@ -53,7 +53,26 @@ ctl_page=$(page coallocctl.1)
                 $(sed -n 's/^#define COALLOC_ERROR_[A-Z_]* "\([^"]*\)"/\1/p' src/util/bus_names.h)
 }
 
+sim=$(dirname "$ctl")/coalloc-sim
+sim_help=$("$sim" --help)
+# shellcheck disable=SC2046
+{
+        has_words "$(page coalloc-sim.1)" "coalloc-sim(1) has every verb and option" \
+                $(printf '%s\n' "$sim_help" | sed -n '/^Verbs:/,/^Options:/s/^  \([a-z-]*\) .*/\1/p') \
+                $(printf '%s\n' "$sim_help" | grep -oE -- '--[a-z-]+' | sort -u)
+        has_words "$(page coalloc-sim.1)" "coalloc-sim(1) has every key of its JSON" \
+                $(grep -oE 'put\(o, "[a-z_0-9]+"' src/sim/report.c | grep -oE '"[a-z_0-9]+"' | tr -d '"' | sort -u)
+        for shell in bash zsh; do
+                has_words "$(cat conf/completions/$shell/*coalloc-sim)" "$shell completes all of coalloc-sim" \
+                        run $(printf '%s\n' "$sim_help" | grep -oE -- '--[a-z-]+' | sort -u)
+        done
+        has_words "$(cat doc/scenarios.md)" "doc/scenarios.md has every setting" \
+                $(sed -n 's/^ *\[[A-Z_]*\] = { [A-Z]*, [A-Z]*, "\([A-Za-z]*\)".*/\1=/p' src/sim/scenario.c | sort -u)
+}
+
 if command -v bash >/dev/null 2>&1; then
+        bash -n conf/completions/bash/coalloc-sim
+        ok $? "the bash completion of coalloc-sim parses"
         bash -n conf/completions/bash/coallocctl
         ok $? "the bash completion parses"
         is "$(bash -c '. conf/completions/bash/coallocctl
