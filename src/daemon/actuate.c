@@ -715,6 +715,16 @@ static void on_suspect_read(void *userdata, const char *unit, int error)
                 s->is_refused = !kernel_agrees(s);
 }
 
+/* A quota below a burst of ours is refused by the kernel, and PID 1 tells only its journal: cpu.max stays ours while
+ * systemd's property is somebody's already. */
+static bool is_overwritten_unseen(struct daemon *d, const struct service *s)
+{
+        const struct state_record *record = state_file_find(&d->state, s->unit);
+
+        return s->quota.is_ours && record && record->burst.is_ours && record->burst.applied > 0 &&
+               give_back_quota_is_overwritten(d->root, record);
+}
+
 static void check_foreign(struct daemon *d, struct service *s)
 {
         struct managed_value quota = s->quota, weight = s->weight;
@@ -722,6 +732,10 @@ static void check_foreign(struct daemon *d, struct service *s)
         if (s->is_checking)
                 return;
         read_back(s);
+        if (is_overwritten_unseen(d, s) || burst_left_behind(s)) {
+                s->is_checking = systemd_manager_refresh(d->systemd, s->unit, on_suspect_read, d) >= 0;
+                return;
+        }
         if (!(s->quota.is_ours || s->weight.is_ours) || kernel_agrees(s)) {
                 s->is_refused = s->may_have_fallen_back = false;
                 return;

@@ -372,6 +372,34 @@ char *burst_remedy(const struct service *s)
         return r < 0 ? NULL : text;
 }
 
+bool burst_left_behind(const struct service *s)
+{
+        uint64_t theirs, kernels = s->quota.read;
+
+        if (!s->quota.is_foreign || !s->systemd || !s->systemd->is_active)
+                return false;
+        theirs = s->systemd->quota_usec_per_sec;
+        if (theirs == USEC_UNSET || kernels == USEC_UNSET)
+                return false;
+        /* Of a period the kernel has whole microseconds. */
+        return (theirs > kernels ? theirs - kernels : kernels - theirs) >= USEC_PER_MILLI;
+}
+
+void burst_gave_way(struct service *s)
+{
+        struct found found;
+
+        if (!s->quota.is_foreign || look(s, &found) < 0)
+                return;
+        s->quota.read = found.limits.quota_usec_per_sec;
+        if (!burst_left_behind(s))
+                return;
+        log_unit(LOG_WARNING, MSG_UNIT_REFUSED, s->unit,
+                 "The kernel did not take someone else's CPUQuota=%s of %s, because a burst of coallocd was above it, and it still has %s. The burst is gone; now \"systemctl set-property --runtime %s CPUQuota=%s\" puts it in force.",
+                 FORMAT_CPU(s->systemd->quota_usec_per_sec), s->unit, FORMAT_CPU(s->quota.read), s->unit,
+                 FORMAT_CPU(s->systemd->quota_usec_per_sec));
+}
+
 void burst_forget(struct service *s)
 {
         s->has_burst = false;

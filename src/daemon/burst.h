@@ -28,5 +28,10 @@ void burst_keep(struct daemon *d, uint64_t round_start_usec);
 void burst_suspect(struct service *s);
 /* What to do about that, for people: malloc'd; NULL without memory. */
 char *burst_remedy(const struct service *s);
+/* Is its quota somebody else's, and the kernel still has another (which it refused theirs for)? */
+bool burst_left_behind(const struct service *s);
+/* The unit was given back because its quota is somebody else's: where our burst was what kept the kernel from taking
+ * theirs, says what to type. */
+void burst_gave_way(struct service *s);
 /* The unit was given back, or is not there any more. */
 void burst_forget(struct service *s);

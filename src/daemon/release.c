@@ -101,6 +101,7 @@ static void on_each(void *ctx, const char *unit, enum give_back_outcome outcome,
         }
         daemon_got_on(r->d);
         if (s) {
+                burst_gave_way(s);
                 s->quota.is_ours = s->weight.is_ours = false;
                 s->quota.wanted = s->quota.applied = USEC_UNSET;
                 s->weight.wanted = s->weight.applied = USEC_UNSET;

@@ -474,7 +474,10 @@ char *service_note(const struct daemon *d, const struct service *s)
                 return strdup("");
         if (!s->systemd)
                 return strdup("not loaded");
-        if (s->quota.is_foreign || s->weight.is_foreign)
+        if (burst_left_behind(s))
+                r = asprintf(&note, "CPUQuota= was changed by someone else, but the kernel has not taken it: systemctl set-property --runtime %s CPUQuota=%s",
+                             s->unit, FORMAT_CPU(s->systemd->quota_usec_per_sec));
+        else if (s->quota.is_foreign || s->weight.is_foreign)
                 r = asprintf(&note, "%s was changed by someone else; coallocctl adopt %s",
                              s->quota.is_foreign ? "CPUQuota=" : "CPUWeight=", s->unit);
         else if (s->is_off_limits)

@@ -2,8 +2,10 @@
 #include "platform/give_back.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "platform/cgroup_burst.h"
 #include "platform/cgroup_reader.h"
@@ -163,6 +165,22 @@ static int judge_file(const struct state_record *record, const struct state_valu
                 *ret = FILE_FOREIGN;
         *ret_text = TAKE_PTR(text);
         return 0;
+}
+
+bool give_back_quota_is_overwritten(const char *root, const struct state_record *record)
+{
+        _cleanup_free_ char *path = NULL, *text = NULL, *persistent = NULL;
+        const char *name = property_names[CPU_QUOTA];
+        enum file file;
+
+        if (dropin_path(root, record->unit, record->is_transient, name, &path) < 0 ||
+            judge_file(record, &record->quota, CPU_QUOTA, path, &file, &text) < 0)
+                return false;
+        if (file == FILE_FOREIGN)
+                return true;
+        if (asprintf(&persistent, "%s/etc/systemd/system.control/%s.d/50-%s.conf", root, record->unit, name) < 0)
+                return false;
+        return access(persistent, F_OK) == 0;
 }
 
 /* ---- bursts ------------------------------------------------------------------------------------ */

@@ -60,6 +60,11 @@ int give_back_prepare(struct state_file *state, const char *root, const struct s
 /* systemd said yes. To be saved at leisure: until then the file names this value as intended. */
 void give_back_confirm(struct state_file *state, const struct systemd_setting *setting);
 
+/* Has somebody's `systemctl set-property` of the quota come after ours? Either kind of it leaves a drop-in:
+ * --runtime in place of ours, the other in /etc beside it. Where the kernel refused their value (a burst above it)
+ * nothing else shows that but systemd's property. Cost: five system calls; false where nothing can be read. */
+bool give_back_quota_is_overwritten(const char *root, const struct state_record *record);
+
 struct give_back;
 
 /* each() once a unit, then done(); both from the event loop. @error: negative errno for FAILED, such

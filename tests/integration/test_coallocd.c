@@ -474,6 +474,36 @@ static void burst_in_the_way_of_a_quota_is_named_with_what_to_do(void)
         stop(h);
 }
 
+/* The kernel refuses it, and PID 1 tells nobody but its journal. */
+static void quota_that_is_lowered_by_hand_below_a_burst_is_theirs_and_told(void)
+{
+        struct daemon_host *h = shop("Enforce=quota\nBurst=yes\n");
+        unsigned n_set;
+
+        daemon_host_run(h, NULL);
+        WAIT(h, burst_is_in_step(h, "shop-web.slice"));
+        REQUIRE(h, values_of(h, "shop-web.slice").quota > 100000);
+        fake_systemd_set_foreign(h->systemd, "shop-web.slice", 100000);
+        REQUIRE_NUMBER(h, h->systemd->n_refused, 1);
+        WAIT(h, daemon_host_logged(h, "Someone else changed CPUQuota= of shop-web.slice") == 1);
+        WAIT(h, burst_of(h, "shop-web.slice") == 0);
+        WAIT(h, daemon_host_logged(h, "systemctl set-property --runtime shop-web.slice CPUQuota=10%\" puts it in force") == 1);
+        REQUIRE_TEXT(h, daemon_host_text(h, "shop-web.slice", "State"), "foreign");
+        REQUIRE(h, strstr(daemon_host_text(h, "shop-web.slice", "Note"),
+                          "systemctl set-property --runtime shop-web.slice CPUQuota=10%"));
+        n_set = fake_systemd_find(h->systemd, "shop-web.slice")->n_set;
+        fake_systemd_set_foreign(h->systemd, "shop-web.slice", 100000);
+        REQUIRE_NUMBER(h, h->systemd->n_refused, 1);
+        WAIT(h, strstr(daemon_host_text(h, "shop-web.slice", "Note"), "coallocctl adopt shop-web.slice") != NULL);
+        daemon_host_epochs(h, 2);
+        REQUIRE_NUMBER(h, fake_systemd_find(h->systemd, "shop-web.slice")->n_set, n_set);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 100000);
+        REQUIRE_NUMBER(h, daemon_host_logged(h, "puts it in force"), 1);
+        REQUIRE_NUMBER(h, daemon_host_end(h, SIGTERM), 0);
+        REQUIRE_NUMBER(h, values_of(h, "shop-web.slice").quota, 100000);
+        daemon_host_free(h);
+}
+
 static void burst_switched_by_a_reload_comes_and_goes_with_it(void)
 {
         struct daemon_host *h = shop("Enforce=quota\n");
@@ -1165,6 +1195,46 @@ static void release_that_fails_is_tried_again(void)
         REQUIRE(h, values_of(h, "shop-web.slice").weight != UNSET);
         h->systemd->fail_error[0] = '\0';
         WAIT(h, is_as_it_was(h, "shop-web.slice"));
+        stop(h);
+}
+
+/* More than fit into one batch, and all of them one request. */
+static void units_dropped_together_are_given_back_with_one_reload(void)
+{
+        enum { N = 100 };
+        struct daemon_host *h = daemon_host_new(16);
+        unsigned n_set;
+        char unit[64];
+
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=weight\n[Service all]\nUnit=app-*.slice\n"
+                                 "[Service other]\nUnit=other.slice\n");
+        daemon_host_add(h, "app.slice", 0);
+        daemon_host_add(h, "other.slice", 0.5);
+        for (unsigned i = 0; i < N; i++) {
+                snprintf(unit, sizeof unit, "app-%u.slice", i);
+                daemon_host_add(h, unit, 0.05);
+        }
+        daemon_host_run(h, NULL);
+        for (unsigned i = 0; i < N; i++) {
+                snprintf(unit, sizeof unit, "app-%u.slice", i);
+                WAIT(h, values_of(h, unit).weight != UNSET);
+        }
+        WAIT(h, daemon_host_number(h, NULL, "PendingWrites") == 0);
+        REQUIRE_NUMBER(h, h->systemd->n_reload, 0);
+        daemon_host_configure(h, "[Manager]\n" FAST "Enforce=weight\n[Service other]\nUnit=other.slice\n");
+        n_set = h->systemd->n_set;
+        call(h, "Reload", NULL);
+        for (unsigned i = 0; i < N; i++) {
+                snprintf(unit, sizeof unit, "app-%u.slice", i);
+                WAIT(h, is_as_it_was(h, unit));
+        }
+        /* Each once, app.slice and what other.slice gets meanwhile aside. */
+        REQUIRE(h, h->systemd->n_set - n_set >= N && h->systemd->n_set - n_set < N + 20);
+        REQUIRE(h, h->systemd->n_held_max <= 64);
+        WAIT(h, daemon_host_logged(h, "Gave back app-99.slice") == 1);
+        WAIT(h, h->systemd->n_reload > 0);
+        daemon_host_epochs(h, 2);
+        REQUIRE_NUMBER(h, h->systemd->n_reload, 1);
         stop(h);
 }
 
@@ -2009,6 +2079,7 @@ static const struct {
         CASE(burst_that_someone_else_changes_is_theirs_and_quotas_go_on),
         CASE(burst_that_the_kernel_reset_is_set_again),
         CASE(burst_in_the_way_of_a_quota_is_named_with_what_to_do),
+        CASE(quota_that_is_lowered_by_hand_below_a_burst_is_theirs_and_told),
         CASE(burst_switched_by_a_reload_comes_and_goes_with_it),
         CASE(kernel_without_bursts_is_told_once_and_quotas_work),
         CASE(debug_logs_every_value_that_is_written),
@@ -2032,6 +2103,7 @@ static const struct {
         CASE(unit_that_restarts_with_a_value_of_its_own_is_not_foreign),
         CASE(foreign_weight_of_a_slice_is_left_alone_until_adopted),
         CASE(release_that_fails_is_tried_again),
+        CASE(units_dropped_together_are_given_back_with_one_reload),
         CASE(unit_that_cannot_be_given_back_keeps_nobody_from_their_share),
         CASE(members_on_the_bus_are_those_of_the_manual_page),
         CASE(changed_epoch_counts_from_the_reload_on),
