@@ -75,7 +75,7 @@ systemd-run --quiet --unit=lab-watcher --slice=load.slice --property=StandardOut
     python3 /run/lab/watch.py "$(cgroup_of batch.slice)"
 wait_for 20 test -s /run/lab/watch.out
 quota_moved() { test "$(quota_usec_of batch.slice)" "$1" "$quota" && in_step batch.slice; }
-for step in '90% -lt' '20% -gt' '90% -lt'; do
+for step in '140% -lt' '20% -gt' '140% -lt'; do
     quota=$(quota_usec_of batch.slice)
     conf "${step% *}"
     systemctl reload coallocd
@@ -105,7 +105,7 @@ wait_for 30 quota_moved -gt
 theirs=$(($(quota_usec_of batch.slice) - 1000))
 echo $theirs >"/sys/fs/cgroup$(cgroup_of batch.slice)/cpu.max.burst"
 ok "somebody's burst is theirs" wait_for 20 sh -c 'journalctl -b -u coallocd -o cat | grep "Someone else changed cpu.max.burst of batch.slice"'
-conf 90%
+conf 140%
 systemctl reload coallocd
 ok "the quota that it keeps the kernel from is noticed" wait_for 30 state_is batch refused
 diag "$(seen batch note)"
