@@ -763,7 +763,8 @@ static void room_is_taken_from_who_is_quiet_and_the_sum_holds(void)
         fake_systemd_find(h->systemd, "shop-web.slice")->load_cpus = 2.4;
         WAIT(h, values_of(h, "shop-web.slice").quota >= 2400000);
         WAIT(h, h->n_lowered > 0 && h->n_raised > 0);
-        REQUIRE(h, values_of(h, "shop-db.slice").quota >= 1000000);
+        /* It keeps twice what it was seen to use, which on a busy machine is less than what it does. */
+        REQUIRE(h, values_of(h, "shop-db.slice").quota >= 750000);
         REQUIRE(h, h->sum_usec_max <= 3600000);
         REQUIRE(h, daemon_host_logged(h, "Room was taken from shop-db.slice") >= 1);
         stop(h);
@@ -995,13 +996,11 @@ static void name_that_is_taken_does_not_keep_it_from_managing(void)
 static void restarted_unit_is_a_new_player(void)
 {
         struct daemon_host *h = shop("Enforce=quota\n");
-        uint64_t old;
 
         daemon_host_run(h, NULL);
         WAIT(h, values_of(h, "shop-web.slice").quota != UNSET);
         daemon_host_epochs(h, 2);
-        old = daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec");
-        REQUIRE(h, old != UNSET);
+        WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") != UNSET);
         fake_systemd_restart(h->systemd, "shop-web.slice");
         WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") == UNSET);
         WAIT(h, daemon_host_number(h, "shop-web.slice", "AllocationUSecPerSec") != UNSET);
@@ -1393,10 +1392,11 @@ static void overload_of_a_called_service_is_not_taken_for_a_batch_job(void)
         WAIT(h, daemon_host_number(h, "path-other.slice", "Elastic") == 1);
         daemon_host_epochs(h, 4);
         REQUIRE_NUMBER(h, daemon_host_number(h, "path-db.slice", "Elastic"), 0);
+        WAIT(h, daemon_host_number(h, "path-db.slice", "AllocationUSecPerSec") != UNSET);
         REQUIRE(h, daemon_host_number(h, "path-db.slice", "AllocationUSecPerSec") > 1000000);
         /* The others of its path are covered, and go no further ahead than it does. */
-        REQUIRE_NUMBER(h, daemon_host_number(h, "path-cart.slice", "Satisfied"), 1);
-        REQUIRE(h, says(h, "Explain", "cart", "its own load is covered, but not that of its path"));
+        WAIT(h, daemon_host_number(h, "path-cart.slice", "Satisfied") == 1 &&
+                        says(h, "Explain", "cart", "its own load is covered, but not that of its path"));
         stop(h);
 }
 
