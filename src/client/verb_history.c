@@ -255,10 +255,28 @@ static int add_epoch(struct history *h, struct table *t, const struct history_ep
         return 0;
 }
 
+/* Ends with the table: @r is what filling it came to. */
+static int print_and_explain(const struct history *h, struct table *t, int r, const char *legend)
+{
+        int status;
+
+        if (r < 0) {
+                table_free(t);
+                return failed(r);
+        }
+        status = cells_print(t, h->c->has_legend);
+        if (status == STATUS_FINE && h->c->has_legend) {
+                (void)printf("\n");
+                term_say(stdout, TERM_DIM, 0, "%s", legend);
+        }
+        return status;
+}
+
 static int print_host(struct history *h)
 {
         const struct history_epoch *epochs = h->epochs.rows;
         struct table *t = table_new();
+        int r = 0;
 
         if (!t)
                 return out_of_memory();
@@ -272,22 +290,11 @@ static int print_host(struct history *h)
         table_column(t, "GATE", 0, 2);
         table_column(t, "WRITES", TABLE_RIGHT, 1);
         table_column(t, "MOST CHANGED", TABLE_MAY_CUT, 0);
-        for (size_t i = 0; i < h->epochs.n; i++) {
-                int r = add_epoch(h, t, &epochs[i]);
-
-                if (r < 0) {
-                        table_free(t);
-                        return failed(r);
-                }
-        }
-        int status = cells_print(t, h->c->has_legend);
-        if (status == STATUS_FINE && h->c->has_legend) {
-                (void)printf("\n");
-                term_say(stdout, TERM_DIM, 0, "V: how far allocations were from the bargain, 0 is there; the gate lets "
-                         "nothing pass that makes it larger. WRITES: to systemd since the epoch before. MOST "
-                         "CHANGED: who was given most more or less than an epoch ago.");
-        }
-        return status;
+        for (size_t i = 0; i < h->epochs.n && r >= 0; i++)
+                r = add_epoch(h, t, &epochs[i]);
+        return print_and_explain(h, t, r, "V: how far allocations were from the bargain, 0 is there; the gate lets "
+                                          "nothing pass that makes it larger. WRITES: to systemd since the epoch "
+                                          "before. MOST CHANGED: who was given most more or less than an epoch ago.");
 }
 
 static int add_service(struct history *h, struct table *t, const struct history_epoch *e, const struct history_service *s)
@@ -341,18 +348,9 @@ static int print_units(struct history *h)
                         if (r > 0)
                                 r = add_service(h, t, &epochs[i], &s);
                 }
-        if (r < 0) {
-                table_free(t);
-                return failed(r);
-        }
-        int status = cells_print(t, h->c->has_legend);
-        if (status == STATUS_FINE && h->c->has_legend) {
-                (void)printf("\n");
-                term_say(stdout, TERM_DIM, 0, "USED, NEED: in that epoch; HOLDS, QUOTA, WEIGHT: decided at its end, "
-                         "\"-\" is none. THROTTLED: of all periods; PRESSURE: time in which some task of it waited for "
-                         "a CPU.");
-        }
-        return status;
+        return print_and_explain(h, t, r, "USED, NEED: in that epoch; HOLDS, QUOTA, WEIGHT: decided at its end, "
+                                          "\"-\" is none. THROTTLED: of all periods; PRESSURE: time in which some "
+                                          "task of it waited for a CPU.");
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------- */

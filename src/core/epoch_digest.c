@@ -39,6 +39,7 @@ static uint64_t add_decision(uint64_t h, const struct epoch_decision *d)
         h = add_whole(h, d->coalition);
         h = add_whole(h, (uint64_t)d->entitlement_milli);
         h = add_real(h, d->importance);
+        h = add_real(h, d->path_cover);
         h = add_real(h, d->latency.work_milli_ms);
         h = add_real(h, d->latency.load_milli);
         h = add_real(h, d->latency.margin_milli);
